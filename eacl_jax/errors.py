@@ -15,3 +15,11 @@ class SettingsError(UserError):
     training diverged, or the encoder cannot be what they ask for. What is wrong with files, memory
     or the machine is none: a run of the same settings may succeed once it is mended.
     """
+
+
+class NameTooLongError(SettingsError):
+    """A speaker's name leaves no room for the text in a prompt."""
+
+
+class LabelsError(SettingsError):
+    """Labels, or words of theirs, by which a model cannot answer."""

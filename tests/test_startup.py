@@ -37,7 +37,7 @@ from tests.stubs.runtimes import install
 install()
 from eacl_jax import EmotionRecognizer
 recognizer = EmotionRecognizer.from_pretrained(sys.argv[1], runtime="onnx")
-list(recognizer.warm())
+list(recognizer.compile_ahead())
 answers = recognizer.predict("Ann: hello there\\nBob: good day\\nAnn: " + "lovely " * 60, on_long="pool")
 talk = recognizer.conversation()
 talk.add("Ann: it is awful")

@@ -80,10 +80,10 @@ def serve(
     conversation_ttl: Annotated[
         float, typer.Option(help="Seconds after which an idle conversation is forgotten.")
     ] = 3600.0,
-    warm: Annotated[
+    compile_ahead: Annotated[
         bool,
         typer.Option(
-            "--warm/--no-warm",
+            "--compile-ahead/--no-compile-ahead",
             help="Compile everything before the service is ready, or when it is needed.",
         ),
     ] = True,
@@ -128,7 +128,7 @@ def serve(
         grace=grace,
         conversations=max_conversations,
         idle=conversation_ttl,
-        warm=warm,
+        compile_ahead=compile_ahead,
     )
     process.quiet_libraries()
     with process.ending_at_once("before the service was up"):

@@ -26,7 +26,7 @@ from eacl_jax.config import PromptConfig, Readout
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Dialogue, Taxonomy, counted
-from eacl_jax.errors import SettingsError, UserError
+from eacl_jax.errors import NameTooLongError, SettingsError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -197,8 +197,8 @@ class PromptBuilder:
             do not fit as `windows`, as few as hold all of it, of equal length, without the past.
 
         Raises:
-          UserError: a speaker's name leaves no room for a text, a text is too long and to be
-            refused, or an emotion is not in the taxonomy.
+          NameTooLongError: a speaker's name leaves no room for a text.
+          UserError: a text is too long and to be refused, or an emotion is not in the taxonomy.
         """
         dialogues = list(dialogues)
         wanted = targeted(dialogues, targets)
@@ -251,7 +251,7 @@ class PromptBuilder:
         )
         most = room - len(before) - len(after)
         if too_long and most < 1:
-            raise SettingsError(
+            raise NameTooLongError(
                 f"{where}: the speaker's name {turn.speaker!r:.60} leaves no room for the text"
                 f" within prompt.max_tokens={self._config.max_tokens}; shorten the name or raise"
                 " prompt.max_tokens."

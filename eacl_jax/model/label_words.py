@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from eacl_jax.data.batching import LENGTH_STEP, Batch, collate, plan, round_up
 from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
-from eacl_jax.errors import SettingsError, UserError
+from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.model.scores import host_cosines
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ def wordings(words: str, label: str) -> tuple[str, ...]:
     """The words or phrases of a label, of which there are several where `|` stands between them.
 
     Raises:
-      UserError: one is empty, or there are more than `MOST_WORDINGS`.
+      LabelsError: one is empty, or there are more than `MOST_WORDINGS`.
     """
     each = tuple(part.strip() for part in words.split("|"))
     if not all(each):
-        raise UserError(
+        raise LabelsError(
             f"label {label!r:.60}: nothing stands before or after a '|' in its words {words!r:.80};"
             " '|' divides several words or phrases of one label."
         )
     if len(each) > MOST_WORDINGS:
-        raise UserError(
+        raise LabelsError(
             f"label {label!r:.60} has {len(each)} words or phrases; give {MOST_WORDINGS} at most."
         )
     return each
@@ -87,7 +87,7 @@ def label_examples(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = Non
       longest: tokens that the encoder is given; None: any number.
 
     Raises:
-      UserError: the words of a label are longer.
+      LabelsError: the words of a label are longer.
     """
     examples = [
         Example(
@@ -101,7 +101,7 @@ def label_examples(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = Non
     ]
     most = max(len(each.tokens) for each in examples)
     if longest is not None and most > round_up(longest, LENGTH_STEP):
-        raise SettingsError(
+        raise LabelsError(
             f"the words of a label are longer than the {longest} tokens that the encoder is given;"
             " shorten them."
         )
@@ -154,9 +154,9 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
       What it warned of.
 
     Raises:
-      UserError: the words of some labels are the same tokens: one word twice or in other capitals,
-        emoji, or a script that the tokenizer does not know. All of them would have one anchor, and
-        the first would always be the answer. Or so are two words of one label.
+      LabelsError: the words of some labels are the same tokens: one word twice or in other
+        capitals, emoji, or a script that the tokenizer does not know. All of them would have one
+        anchor, and the first would always be the answer. Or so are two words of one label.
     """
     same: dict[frozenset[tuple[int, ...]], list[str]] = {}
     unknown = []
@@ -166,7 +166,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         of_label = [ids for owner, ids in zip(owners, tokens, strict=True) if owner == index]
         read = frozenset(map(tuple, of_label))
         if len(read) < len(of_label):
-            raise SettingsError(
+            raise LabelsError(
                 f"label {label!r:.60}: some of its words {words[label]!r:.80} are the same tokens"
                 " to the encoder; leave one of them out."
             )
@@ -179,7 +179,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         if len(labels) > 1
     ]
     if alike:
-        raise SettingsError(
+        raise LabelsError(
             "labels cannot be told apart, as their words are the same tokens to the encoder:"
             f" {'; '.join(alike)}. Give each label another word or phrase that says what it means:"
             " LABEL=WORD."
@@ -202,8 +202,9 @@ def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "A m"]) -> tupl
       What it warned of.
 
     Raises:
-      UserError: two labels have equal anchors (cosine above `EQUAL`), each of one label an equal
-        one of the other; or some hold a number that is not finite.
+      LabelsError: two labels have equal anchors (cosine above `EQUAL`), each of one label an equal
+        one of the other.
+      UserError: some hold a number that is not finite.
     """
     classes = len(taxonomy)
     check_finite(
@@ -225,7 +226,7 @@ def check_anchors(taxonomy: Taxonomy, anchors: Float[np.ndarray, "A m"]) -> tupl
         if (between := cosines[i, :, j]).max() > NEARLY_EQUAL
     ]
     if equal := [pair for pair, cosine in near if cosine > EQUAL]:
-        raise UserError(
+        raise LabelsError(
             f"labels cannot be told apart, as their anchors are equal: {'; '.join(equal)}. Give"
             " them other words."
         )

@@ -85,7 +85,7 @@ class Passes:
         result[np.concatenate(order)] = stacked
         return result
 
-    def warm(self, params: Any) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self, params: Any) -> Iterator[tuple[int, int]]:
         """Compiles `represent` for every shape [R, L], the smallest first; yields each when it is
         ready.
         """

@@ -72,10 +72,10 @@ class JaxRuntime:
         self._threads.check()
         return self.passes.represent(self.params, examples)
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         """See `Runtime`."""
         self._threads.check()
-        return self.passes.warm(self.params)
+        return self.passes.compile_ahead(self.params)
 
     def label_anchors(
         self, tokenizer: Any, taxonomy: Taxonomy, longest: int

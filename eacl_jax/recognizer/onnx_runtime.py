@@ -62,7 +62,7 @@ class OnnxRuntime:
         """See `Runtime`."""
         return self._session.represent(examples)
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         """See `Runtime`: the program takes any shape, and there is nothing to wait for."""
         yield 1, self._settings.prompt.max_tokens
 

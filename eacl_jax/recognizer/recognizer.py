@@ -16,10 +16,18 @@ from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
-from eacl_jax.data.prompts import Example, OnLong, PromptBuilder, Targets, targeted, warn_about
+from eacl_jax.data.prompts import (
+    Example,
+    OnLong,
+    PromptBuilder,
+    Targets,
+    says_nothing,
+    targeted,
+    warn_about,
+)
 from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.features.modality import Modality, check_modalities
 from eacl_jax.features.own import all_with_flat_features
 from eacl_jax.features.words import Thirds, described
@@ -365,12 +373,12 @@ class EmotionRecognizer:
         """What it can answer, in anchor order."""
         return self.settings.labels
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         """Compiles all that predicting runs, one shape [rows, tokens] after the other, smallest
         first, so that no later call has to wait for it; yields each when it is ready. Without it, a
         call compiles what it needs.
         """
-        return self.runtime.warm()
+        return self.runtime.compile_ahead()
 
     def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order; arguments as of
@@ -397,7 +405,8 @@ class EmotionRecognizer:
           stage: whose anchors to use, "stage_two" (adapted) or "stage_one".
           on_long: what becomes of a text that is longer than the encoder reads: "cut" answers by
             its end (and says so: `Prediction.truncated`), "refuse" raises, "pool" answers by the
-            mean of its parts' representations.
+            mean of its parts' representations. To a model that reads features alone no text is too
+            long.
           sounds: the folder of the sound files that utterances name as `audio`, of which the
             features are made that the model reads and the utterances lack; None: no file is read.
           coverage: with 0.9, `Prediction.possible` are the labels that hold an utterance's own in
@@ -469,12 +478,13 @@ class EmotionRecognizer:
             two labels. The closer they are to what training told apart, the better the answers.
 
         Raises:
-          UserError: this recognizer's anchors were not made of words; or labels or words are
-            missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
-            their words, or gives them the same anchor.
+          LabelsError: this recognizer's anchors were not made of words; or words are empty, or
+            cannot be told apart: the encoder reads the same tokens in them, or gives them the same
+            anchor.
+          UserError: labels or words are missing or repeat, or the model is damaged.
         """
         if not self.settings.made_of_words:
-            raise UserError(
+            raise LabelsError(
                 "this recognizer's anchors were not made of words (but are random, centroids,"
                 " clusters, prototypes or a classifier's), so it cannot answer by other labels from"
                 " their words alone. Train one with anchors.source=words, or annotate dialogues"
@@ -580,7 +590,8 @@ class EmotionRecognizer:
         on_long: OnLong = "cut",
     ) -> list[Example]:
         """Prompts of all utterances or of the annotated ones, with their targets and the features
-        that the model reads.
+        that the model reads. Of a model that reads no text they hold none, so that neither a text
+        nor a name is too long.
         """
         settings = self.settings
         # Where they become words, those of the past are read too.
@@ -588,9 +599,11 @@ class EmotionRecognizer:
             for number, utterance in enumerate(dialogue.utterances):
                 where = f"dialogue {dialogue.id!r:.60} utterance {number}"
                 check_modalities(utterance.features, settings.modalities, where)
-        made = self.prompts.build(
-            described(dialogues, settings.thirds), self.taxonomy, targets=targets, on_long=on_long
-        )
+        if settings.reads_text:
+            shown = described(dialogues, settings.thirds)
+        else:
+            shown = [_without_texts(each) for each in dialogues]
+        made = self.prompts.build(shown, self.taxonomy, targets=targets, on_long=on_long)
         if not settings.fused:
             return made
         asked = [
@@ -796,6 +809,17 @@ class EmotionRecognizer:
             self.learnt,
             self.warnings,
         )
+
+
+def _without_texts(dialogue: Dialogue) -> Dialogue:
+    """The dialogue with a letter for each name and each text, which are not read; empty texts stay
+    so.
+    """
+    utterances = tuple(
+        dataclasses.replace(each, speaker="A", text="" if says_nothing(each.text) else "a")
+        for each in dialogue.utterances
+    )
+    return dataclasses.replace(dialogue, utterances=utterances)
 
 
 def _likeliest_first(

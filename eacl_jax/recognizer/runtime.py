@@ -45,7 +45,7 @@ class Runtime(Protocol):
         `Example.windows` is not looked at.
         """
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         """Prepares each shape [rows, tokens] of batches, the smallest first; yields it when it is
         ready.
         """

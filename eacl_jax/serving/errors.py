@@ -15,7 +15,7 @@ from eacl_jax.dialogue import count
 _LONGEST_FIELD = 200
 _LONGEST_VALUE = 60
 
-# What the validator's errors are in the words of this service; the others keep its own.
+# What the validator's errors are in the words of this service; the others keep its words.
 _WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not a known field; remove it",

@@ -215,8 +215,8 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # In place of the server's own, which raises the signal again in the end: a service that was
-        # asked to stop and did so exits with 0.
+        # Instead of the server's handlers, which raise the signal again in the end: a service that
+        # was asked to stop and did so exits with 0.
         def stop(number: int, frame: FrameType | None) -> Any:
             self._service.stop()
             self.handle_exit(number, frame)

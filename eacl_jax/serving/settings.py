@@ -22,7 +22,7 @@ class Limits:
       dialogues: in a request.
       utterances: in a request, of all its dialogues.
       characters: of an utterance's text.
-      labels: of the request's own.
+      labels: that the request brings.
       body_bytes: of the whole body; `of_sound` has room for a sound.
       numbers: of an utterance's features, of all modalities and frames together.
       sounds: in a request, where the model reads any.
@@ -57,7 +57,7 @@ class ServiceSettings:
         by a loopback name or by `host`.
       host: name or address that the service listens at.
       limits: of one request.
-      queue: utterances (and labels of requests' own) accepted and not yet answered; a request
+      queue: utterances (and labels that requests bring) accepted and not yet answered; a request
         beyond is answered 429.
       requests: requests whose body has arrived in progress at once, which bounds the memory of
         bodies; beyond: 429. One address may have three quarters of them.
@@ -68,10 +68,10 @@ class ServiceSettings:
       grace: seconds after the signal to stop in which what was accepted is still answered.
       conversations: kept at once; for one more, the one idle longest is forgotten.
       idle: seconds without a new utterance after which a conversation is forgotten.
-      label_sets: labels of requests' own whose anchors are kept, the last used ones.
+      label_sets: labels that requests brought whose anchors are kept, the last used ones.
       listeners: processes that read sounds, where the model reads any.
       listening: seconds that reading a sound may take; then the process that is at it is replaced.
-      warm: compile all shapes before the service says that it is ready.
+      compile_ahead: compile all shapes before the service says that it is ready.
     """
 
     name: str = "model"
@@ -89,7 +89,7 @@ class ServiceSettings:
     label_sets: int = 32
     listeners: int = 2
     listening: float = 10.0
-    warm: bool = True
+    compile_ahead: bool = True
 
     def __post_init__(self) -> None:
         self._check_numbers()

@@ -35,16 +35,16 @@ class Seldom:
         log: where they go.
         """
         self._log = log
-        self._next, self._unsaid = -math.inf, 0
+        self._next, self._passed_over = -math.inf, 0
 
     def warning(self, message: str) -> None:
         """Logs a warning, or counts it for the next."""
         if time.monotonic() < self._next:
-            self._unsaid += 1
+            self._passed_over += 1
             return
-        more = f" ({self._unsaid} times more in the last minutes)" if self._unsaid else ""
+        more = f" ({self._passed_over} times more in the last minutes)" if self._passed_over else ""
         self._log.warning("%s%s", message, more)
-        self._next, self._unsaid = time.monotonic() + _SELDOM, 0
+        self._next, self._passed_over = time.monotonic() + _SELDOM, 0
 
 
 class Telemetry:

@@ -17,6 +17,7 @@ from eacl_jax.export.pytorch import export_hf
 from eacl_jax.export.stablehlo import export_stablehlo
 from eacl_jax.recognizer import adapting
 from eacl_jax.recognizer.card import card
+from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.preparing import prepare
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured
@@ -277,3 +278,27 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
     made = dataclasses.replace(VOICE, made_by="opensmile eGeMAPSv02")
     licensed = dataclasses.replace(recognizer.settings, modalities={"voice": made})
     assert "commercial use needs a licence" in card(licensed, {}, None)
+
+
+@pytest.mark.parametrize("on_long", ["cut", "refuse", "pool"])
+def test_where_no_text_is_read_neither_texts_nor_names_are_too_long(textless, caplog, on_long):
+    short = [said(LOUD), said(QUIET)]
+    long = [{**short[0], "text": "hello " * 200}, {**short[1], "speaker": "a" + "/:" * 49}]
+    expected = chances(textless.predict(short))
+    found = textless.predict(long, on_long=on_long)
+    np.testing.assert_array_equal(chances(found), expected)
+    talk = textless.conversation()
+    turns = [
+        talk.add(each["speaker"], each["text"], features=each["features"], on_long=on_long)
+        for each in long
+    ]
+    np.testing.assert_allclose(chances(turns), expected, atol=1e-6)
+    assert not any(each.truncated or each.unknown_text or each.alone for each in (*found, *turns))
+    read = textless.read(long)[0]
+    together = Ensemble([textless]).answers(read, on_long=on_long)  # as `eacl evaluate` asks
+    np.testing.assert_array_equal(chances(together), expected)
+    made = textless.examples(read, on_long=on_long)  # as `eacl predict` does
+    assert not any(each.windows for each in made)
+    textless.adapt([{**each, "emotion": "joy"} for each in long])
+    assert "longer than" not in caplog.text
+    assert "tokenizer" not in caplog.text

@@ -89,7 +89,9 @@ def asked_of_a_service(recognizer, on_long, *, fails=False):
     """
 
     async def ask():
-        service = Service(recognizer, ServiceSettings(warm=False, batch=64 if fails else 4))
+        service = Service(
+            recognizer, ServiceSettings(compile_ahead=False, batch=64 if fails else 4)
+        )
         await service.start()
         predict, sizes = service._batcher._predict, []
 

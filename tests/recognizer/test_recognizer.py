@@ -272,9 +272,9 @@ def test_a_refused_utterance_leaves_the_conversation_as_it_was(recognizer):
     close(conversation.add(lines[1]), recognizer.predict(CHAT)[1])
 
 
-def test_what_was_warmed_is_not_compiled_again(tmp_path):
+def test_what_was_compiled_ahead_is_not_compiled_again(tmp_path):
     recognizer = make_recognizer(tmp_path)
-    shapes = list(recognizer.warm())
+    shapes = list(recognizer.compile_ahead())
     assert len(set(shapes)) == len(shapes) >= 3
     compiled = recognizer.runtime.passes._represent._cache_size()
     recognizer.predict(CHAT)

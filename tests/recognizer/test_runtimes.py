@@ -41,7 +41,11 @@ class Lent:
     """JAX's representations under another name."""
 
     def __init__(self, runtime, name):
-        self.name, self.represent, self.warm = name, runtime.represent, runtime.warm
+        self.name, self.represent, self.compile_ahead = (
+            name,
+            runtime.represent,
+            runtime.compile_ahead,
+        )
         self.label_anchors = runtime.label_anchors
 
 

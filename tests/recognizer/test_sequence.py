@@ -100,7 +100,7 @@ def test_a_conversation_with_later_ones_filters_late(chained):
 
 def test_a_service_answers_alike(chained):
     async def ask():
-        service = Service(chained, ServiceSettings(warm=False, batch=4))
+        service = Service(chained, ServiceSettings(compile_ahead=False, batch=4))
         await service.start()
         found, _, _ = await service.predict(DIALOGUES, {})
         own, _, _ = await service.predict(DIALOGUES, {"good": "lovely", "bad": "awful"})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.recognizer.prediction import ALONE
-from eacl_jax.serving.http.answers import PredictAnswer, SaidAnswer
+from eacl_jax.serving.http.answers import NextAnswer, PredictAnswer
 from tests.stubs.recognizers import recognizer
 from tests.stubs.service import LONG, Gated, predict, serving
 
@@ -116,10 +116,10 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
             # All at once: the answers to a conversation come in the order in which its utterances
             # were sent.
             asked = [
-                (name, said)
+                (name, utterance)
                 for turn in range(9)
                 for name in talks
-                for said in [talks[name]["utterances"][turn]]
+                for utterance in [talks[name]["utterances"][turn]]
             ]
             answers = await asyncio.gather(*(say(client, *each) for each in asked))
             looked = await client.get("/v1/conversations/talk-1")
@@ -129,7 +129,7 @@ def test_conversations_side_by_side_equal_whole_dialogues(tiny):
     assert looked.json() == {"conversation": "talk-1", "utterances": 9, "labels": list(tiny.labels)}
     for name, dialogue in talks.items():
         found = [
-            SaidAnswer.model_validate_json(answer.content, strict=True, extra="forbid").model_dump(
+            NextAnswer.model_validate_json(answer.content, strict=True, extra="forbid").model_dump(
                 exclude_unset=True
             )
             for (other, _), answer in zip(asked, answers, strict=True)
@@ -201,7 +201,7 @@ def test_labels_of_requests_own_need_a_model_whose_anchors_are_words():
     expected = original.predict(talk(3, 0))
 
     async def ask():
-        async with serving(original, warm=True) as client:
+        async with serving(original, compile_ahead=True) as client:
             async with asyncio.timeout(60):
                 while (found := await predict(client, talk(3, 0))).status_code == 503:
                     await asyncio.sleep(0.05)
@@ -236,21 +236,21 @@ def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
                 predict(client, long, on_long=how)
                 for how in ("cut", "pool", "refuse", "pool", "cut")
             ]
-            said = [
+            replies = [
                 await client.post("/v1/conversations/a/utterances", json=each)
                 for each in long["utterances"]
             ]
-            # What is past was not refused, and is no reason to refuse what is said now.
+            # What is past was not refused, and is no reason to refuse the next one.
             more = await client.post("/v1/conversations/a/utterances", json=["Cleo", "hi"])
             now = {"speaker": "Cleo", "text": "hi", "on_long": "refuse"}
             return (
                 await asyncio.gather(*asked),
-                said,
+                replies,
                 more,
                 await client.post("/v1/conversations/a/utterances", json=now),
             )
 
-    answers, said, more, now = asyncio.run(ask())
+    answers, replies, more, now = asyncio.run(ask())
     for how, answer in zip(("cut", "pool", "refuse", "pool", "cut"), answers, strict=True):
         if how == "refuse":
             assert answer.json()["error"]["field"] == "dialogues[0].utterances[0].text"
@@ -262,7 +262,7 @@ def test_long_texts_are_cut_or_pooled_and_say_so_or_refused(tiny):
             ]
             assert_answers(found, expected[how])
     assert expected["cut"][0].cosines != expected["pool"][0].cosines
-    assert said[0].json()["utterance"]["truncated"]
+    assert replies[0].json()["utterance"]["truncated"]
     assert (more.status_code, now.status_code) == (422, 200)
 
 
@@ -274,7 +274,7 @@ UNKNOWN = (
 
 
 @pytest.mark.parametrize("fields", [{}, {"fields": ["emotion"]}])
-def test_texts_that_were_cut_or_are_not_known_are_told_whatever_is_asked_for(fields):
+def test_texts_that_were_cut_or_are_not_known_are_counted_whatever_is_asked_for(fields):
     long = "x" * (LONG + 1)
 
     async def ask():
@@ -283,10 +283,10 @@ def test_texts_that_were_cut_or_are_not_known_are_told_whatever_is_asked_for(fie
             whole = await predict(client, {"utterances": asked}, **fields)
             pooled = await predict(client, {"utterances": asked[:2]}, on_long="pool", **fields)
             at = "/v1/conversations/a/utterances"
-            said = [
+            replies = [
                 await client.post(at, json={"text": text, **fields}) for text in ("hi", long, "?")
             ]
-            return [answer.json()["warnings"] for answer in (whole, pooled, *said)]
+            return [answer.json()["warnings"] for answer in (whole, pooled, *replies)]
 
     assert asyncio.run(ask()) == [
         [f"2 texts{CUT}", f"1 text{UNKNOWN}"],
@@ -297,17 +297,17 @@ def test_texts_that_were_cut_or_are_not_known_are_told_whatever_is_asked_for(fie
     ]
 
 
-def test_answers_without_what_was_said_around_are_told(tiny):
+def test_answers_without_the_utterances_around_are_counted(tiny):
     turns = [{"speaker": "Ann", "text": "rude"}, {"speaker": "Bob", "text": "rude day " * 90}]
 
     async def ask():
         async with serving(tiny) as client:
-            said = [await client.post("/v1/conversations/a/utterances", json=t) for t in turns]
-            return [await predict(client, {"utterances": turns}), *said]
+            replies = [await client.post("/v1/conversations/a/utterances", json=t) for t in turns]
+            return [await predict(client, {"utterances": turns}), *replies]
 
-    told = [answer.json()["warnings"] for answer in asyncio.run(ask())]
+    warnings = [answer.json()["warnings"] for answer in asyncio.run(ask())]
     doubted = [f"1 text{CUT}", f"1 {ALONE}"]
-    assert told == [doubted, [], doubted]
+    assert warnings == [doubted, [], doubted]
 
 
 def test_a_conversation_keeps_its_own_labels(tiny):
@@ -321,7 +321,7 @@ def test_a_conversation_keeps_its_own_labels(tiny):
                 f"{at}/utterances", json={"text": "hi", "labels": ["Rude", "rude"]}
             )
             turns = [{"labels": "good=lovely,bad=rude"}, {}, {"labels": labels}]
-            said = [
+            replies = [
                 await client.post(
                     f"{at}/utterances", json={"speaker": "Ann", "text": text, "time": 1, **turn}
                 )
@@ -330,12 +330,12 @@ def test_a_conversation_keeps_its_own_labels(tiny):
             other = await client.post(
                 f"{at}/utterances", json={"text": "hi", "labels": ["good", "rude"]}
             )
-            return unusable, said, other, (await client.get(at)).json()
+            return unusable, replies, other, (await client.get(at)).json()
 
-    unusable, said, other, looked = asyncio.run(ask())
+    unusable, replies, other, looked = asyncio.run(ask())
     assert unusable.json()["error"].items() >= {"code": "invalid", "field": "labels"}.items()
     assert "cannot be told apart" in unusable.json()["error"]["message"]
-    for answer, each in zip(said, expected, strict=True):
+    for answer, each in zip(replies, expected, strict=True):
         found = answer.json()["utterance"]
         assert found.pop("time") == 1
         assert_equal(found, each.to_json())
@@ -355,18 +355,18 @@ def test_answers_hold_the_fields_that_are_asked_for():
         async with serving(Gated()) as client:
             lean = await predict(client, asked, fields=["confidence", "emotion"])
             more = await predict(client, asked, fields=["text", "other"])
-            said = await client.post(
+            replies = await client.post(
                 "/v1/conversations/a/utterances",
                 json={**asked["utterances"][0], "fields": ["emotion"]},
             )
-            return [answer.json() for answer in (lean, more, said)]
+            return [answer.json() for answer in (lean, more, replies)]
 
-    lean, more, said = asyncio.run(ask())
+    lean, more, replies = asyncio.run(ask())
     assert lean["dialogues"] == [{"id": "1", "utterances": [{"emotion": "odd", "confidence": 1.0}]}]
     assert more["dialogues"] == [
         {"id": "1", "utterances": [{"text": "a", "time": 3}], "topic": "x"}
     ]
-    assert said["utterance"] == {"emotion": "odd"}
+    assert replies["utterance"] == {"emotion": "odd"}
 
 
 def test_what_is_found_in_labels_reaches_the_caller():
@@ -374,9 +374,9 @@ def test_what_is_found_in_labels_reaches_the_caller():
         async with serving(Gated()) as client:
             fine = await predict(client, talk(1, 0), labels=["a", "b"])
             three = await predict(client, talk(1, 0), labels=["a", "b", "c"])
-            said = await client.post(
+            replies = await client.post(
                 "/v1/conversations/a/utterances", json={"text": "a", "labels": "a,b,c"}
             )
-            return [answer.json()["warnings"] for answer in (fine, three, said)]
+            return [answer.json()["warnings"] for answer in (fine, three, replies)]
 
     assert asyncio.run(ask()) == [[], ["even and odd are numbers"], ["even and odd are numbers"]]

@@ -1,14 +1,17 @@
-"""What the service says to whom: every mistake in one form, with the right status and the place of
-the mistake.
+"""What the service answers: every mistake in one form, with the right status and the field of the
+mistake.
 """
 
 import asyncio
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
+from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.serving.http import docs, site
 from eacl_jax.serving.http.app import create_app
@@ -34,7 +37,7 @@ def body(**fields: Any) -> str:
     return json.dumps(fields)
 
 
-def said(speaker: Any = "Ann", text: Any = "hello", **fields: Any) -> dict[str, Any]:
+def utterance(speaker: Any = "Ann", text: Any = "hello", **fields: Any) -> dict[str, Any]:
     return {"speaker": speaker, "text": text, **fields}
 
 
@@ -108,7 +111,7 @@ MISTAKES = {
         "not a known field",
     ),
     "emotion no string": (
-        talk(said(emotion=1)),
+        talk(utterance(emotion=1)),
         422,
         f"{FIRST}.emotion",
         "must be a string, got 1",
@@ -126,7 +129,7 @@ MISTAKES = {
         "too large",
     ),
     "a field with half a pair": (
-        talk(said(mine=["\ud800"])),
+        talk(utterance(mine=["\ud800"])),
         422,
         f"{FIRST}.mine",
         "half of a surrogate pair",
@@ -139,7 +142,7 @@ MISTAKES = {
         "dialogues[0].transcript",
         "holds no utterance",
     ),
-    "both": (talk(said(), transcript="Ann: hi"), 422, "dialogues[0]", "not both"),
+    "both": (talk(utterance(), transcript="Ann: hi"), 422, "dialogues[0]", "not both"),
     "neither": (
         body(dialogues=[{"id": "a"}]),
         422,
@@ -176,32 +179,32 @@ MISTAKES = {
         FIRST,
         "'Speaker' must be named 'speaker'",
     ),
-    "speaker empty": (talk(said("")), 422, f"{FIRST}.speaker", "at least 1 character, got 0."),
-    "speaker blank": (talk(said(" \t")), 422, f"{FIRST}.speaker", "is empty"),
+    "speaker empty": (talk(utterance("")), 422, f"{FIRST}.speaker", "at least 1 character, got 0."),
+    "speaker blank": (talk(utterance(" \t")), 422, f"{FIRST}.speaker", "is empty"),
     "speaker long": (
-        talk(said("A" * 101)),
+        talk(utterance("A" * 101)),
         422,
         f"{FIRST}.speaker",
         "at most 100 characters, got 101.",
     ),
-    "speaker no name": (talk(said(1.5)), 422, f"{FIRST}.speaker", "must be a string, got 1.5"),
+    "speaker no name": (talk(utterance(1.5)), 422, f"{FIRST}.speaker", "must be a string, got 1.5"),
     "text missing": (talk({"speaker": "Ann"}), 422, f"{FIRST}.text", "is missing"),
     "text no string": (
-        talk(said(), said(text=3)),
+        talk(utterance(), utterance(text=3)),
         422,
         "dialogues[0].utterances[1].text",
         "must be a string, got 3",
     ),
-    "text null": (talk(said(text=None)), 422, f"{FIRST}.text", "must be a string, got null"),
-    "text true": (talk(said(text=True)), 422, f"{FIRST}.text", "must be a string, got true"),
+    "text null": (talk(utterance(text=None)), 422, f"{FIRST}.text", "must be a string, got null"),
+    "text true": (talk(utterance(text=True)), 422, f"{FIRST}.text", "must be a string, got true"),
     "null character": (
-        talk(said(text="a\0b")),
+        talk(utterance(text="a\0b")),
         422,
         f"{FIRST}.text",
         "null character at position 1",
     ),
     "half a pair": (
-        talk(said(text="ab\ud800")),
+        talk(utterance(text="ab\ud800")),
         422,
         f"{FIRST}.text",
         "dialogues[0].utterances[0].text holds half of a surrogate pair at position 2",
@@ -212,9 +215,14 @@ MISTAKES = {
         "dialogues[0].transcript",
         "pair",
     ),
-    "half a pair in an id": (talk(said(), id="\ud800"), 422, "dialogues[0].id", "pair"),
-    "id no string": (talk(said(), id=True), 422, "dialogues[0].id", "must be a string, got true"),
-    "id null": (talk(said(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
+    "half a pair in an id": (talk(utterance(), id="\ud800"), 422, "dialogues[0].id", "pair"),
+    "id no string": (
+        talk(utterance(), id=True),
+        422,
+        "dialogues[0].id",
+        "must be a string, got true",
+    ),
+    "id null": (talk(utterance(), id=None), 422, "dialogues[0].id", "must be a string, got null"),
     "an id without its last digits": (
         asking(dialogue("a", id=2.15e17)),
         422,
@@ -222,7 +230,7 @@ MISTAKES = {
         "dialogues[0].id is 2.15e+17, a number with a decimal point of so many digits",
     ),
     "a speaker without its last digits": (
-        talk(said(2.0**53)),
+        talk(utterance(2.0**53)),
         422,
         f"{FIRST}.speaker",
         "the last ones are lost; give ids as text.",
@@ -247,7 +255,7 @@ MISTAKES = {
     ),
     "one label in a list": (asking(labels=["a"]), 422, "labels", "at least 2 items, got 1."),
     "features of no number": (
-        talk(said(features={"a": []})),
+        talk(utterance(features={"a": []})),
         422,
         f"{FIRST}.features.a",
         "must hold at least 1 item, got 0.",
@@ -289,7 +297,7 @@ MISTAKES = {
     ),
     "no fields": (asking(fields=[]), 422, "fields", "at least 1 item"),
     "too long to be refused": (
-        asking(talk_of(said(), ["Ann", "x" * 70]), on_long="refuse"),
+        asking(talk_of(utterance(), ["Ann", "x" * 70]), on_long="refuse"),
         422,
         f"{SECOND}[1]",
         '"pool"',
@@ -338,7 +346,7 @@ MISTAKES = {
         "limit is 20",
     ),
     "text too long": (
-        talk(said(text="x" * 101)),
+        talk(utterance(text="x" * 101)),
         413,
         f"{FIRST}.text",
         "101 characters; the limit is 100",
@@ -355,7 +363,7 @@ MISTAKES = {
         "labels",
         "limit is 4",
     ),
-    "too long": (talk(said(text="x" * 4000)), 413, None, "limit of 4000 bytes"),
+    "too long": (talk(utterance(text="x" * 4000)), 413, None, "limit of 4000 bytes"),
 }
 CODES = {400: "bad_json", 413: "too_large", 422: "invalid"}
 
@@ -372,7 +380,7 @@ def assert_error(answer: Any, status: int, code: str, field: str | None, words: 
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_with_its_place(mistake):
+def test_a_mistake_is_answered_with_its_field(mistake):
     content, status, field, words = MISTAKES[mistake]
     assert_error(ask("POST", "/v1/predict", content), status, CODES[status], field, words)
 
@@ -424,19 +432,19 @@ def test_a_line_ends_at_its_end_only():
         ('{"speaker": "Ann"}', 422, "text", "is missing"),
         ('{"speaker": "Ann", "text": "a", "fields": "b"}', 422, "fields", "must be a list, got b"),
         (
-            json.dumps(said(text="x" * 70, on_long="refuse")),
+            json.dumps(utterance(text="x" * 70, on_long="refuse")),
             422,
             "text",
             "longer than the model reads",
         ),
-        (json.dumps(said(text="x" * 101)), 413, "text", "limit is 100"),
-        (json.dumps(said(index=-1)), 422, "index", "index must be at least 0, got -1."),
-        (json.dumps(said(index="0")), 422, "index", "index must be a whole number, got 0"),
-        (json.dumps(said(index=True)), 422, "index", "index must be a whole number, got true"),
+        (json.dumps(utterance(text="x" * 101)), 413, "text", "limit is 100"),
+        (json.dumps(utterance(index=-1)), 422, "index", "index must be at least 0, got -1."),
+        (json.dumps(utterance(index="0")), 422, "index", "index must be a whole number, got 0"),
+        (json.dumps(utterance(index=True)), 422, "index", "index must be a whole number, got true"),
         ("nonsense", 400, None, "line 1 column 1"),
     ],
 )
-def test_a_conversations_mistakes_are_told_likewise(content, status, field, words):
+def test_a_conversations_mistakes_are_answered_likewise(content, status, field, words):
     assert_error(
         ask("POST", "/v1/conversations/a/utterances", content), status, CODES[status], field, words
     )
@@ -448,7 +456,7 @@ def test_ids_of_conversations_are_plain(identity):
         answer = ask(
             method,
             f"/v1/conversations/{identity}{path}",
-            json.dumps(said()) if method == "POST" else None,
+            json.dumps(utterance()) if method == "POST" else None,
         )
         assert_error(answer, 422, "invalid", "id", "id holds characters")
 
@@ -486,7 +494,7 @@ def test_other_content_types_are_415(kind):
         "application/json;charset=utf8",
     ],
 )
-def test_json_is_told_in_many_ways(kind):
+def test_json_comes_in_many_ways(kind):
     assert (
         ask(
             "POST", "/v1/predict", body(dialogues=[dialogue("a")]), {"content-type": kind}
@@ -553,7 +561,7 @@ def test_cookies_are_not_read():
     assert read == [[b"host", b"accept"]]
 
 
-def test_other_paths_and_methods_are_told_apart():
+def test_other_paths_and_methods_differ():
     assert_error(ask("GET", "/v1/nowhere"), 404, "not_found", None, "/v1/nowhere")
     assert_error(ask("GET", "/v1/conversations/none"), 404, "not_found", None, "'none'")
     assert_error(ask("DELETE", "/v1/conversations/none"), 404, "not_found", None, "'none'")
@@ -562,18 +570,18 @@ def test_other_paths_and_methods_are_told_apart():
     assert answer.headers["allow"] == "POST"
 
 
-def test_a_name_that_leaves_no_room_is_told(tiny):
+def test_a_name_that_leaves_no_room_is_named(tiny):
     async def answers():
         async with serving(tiny, batch=8) as client:
-            fine = [said(text="a")] * 5
+            fine = [utterance(text="a")] * 5
             return (
                 await predict(
                     client,
                     dialogue("a"),
-                    {"utterances": [*fine, said(speaker="a" + "/:" * 49), *fine]},
+                    {"utterances": [*fine, utterance(speaker="a" + "/:" * 49), *fine]},
                 ),
                 await client.post(
-                    "/v1/conversations/c/utterances", json=said(speaker="a" + "/:" * 49)
+                    "/v1/conversations/c/utterances", json=utterance(speaker="a" + "/:" * 49)
                 ),
                 await predict(client, {"utterances": fine}),
             )
@@ -584,7 +592,36 @@ def test_a_name_that_leaves_no_room_is_told(tiny):
     assert fine.status_code == 200
 
 
-def test_labels_that_cannot_be_used_are_told(tiny):
+def test_a_damaged_model_is_the_services_fault_and_not_the_callers(tiny, monkeypatch, caplog):
+    def damaged(examples: Sequence[Any]) -> np.ndarray:
+        return np.full((len(examples), 8), np.nan, np.float32)
+
+    def anchors(tokenizer: Any, taxonomy: Taxonomy, longest: int) -> np.ndarray:
+        return np.full((len(taxonomy), 8), np.nan, np.float32)
+
+    async def answers():
+        async with serving(tiny, raise_faults=False) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(tiny.runtime, "represent", damaged)
+                found = [
+                    await predict(client, dialogue("a", "b"), dialogue("c")),
+                    await client.post("/v1/conversations/c/utterances", json=utterance()),
+                ]
+            with monkeypatch.context() as patch:
+                patch.setattr(tiny.runtime, "label_anchors", anchors)
+                found.append(await predict(client, dialogue("a"), labels=["good", "end"]))
+            return found, await predict(client, dialogue("a"))
+
+    wrong, after = asyncio.run(answers())
+    for answer in wrong:
+        assert_error(answer, 500, "internal", None, "the service failed; its log says why.")
+    assert after.status_code == 200
+    assert "Traceback" in caplog.text
+    assert "prompts are NaN or infinite: the model's weights are damaged" in caplog.text
+    assert "the anchor of label 'good'" in caplog.text
+
+
+def test_labels_that_cannot_be_used_are_named(tiny):
     async def answers():
         async with serving(tiny) as client:
             return await predict(
@@ -594,7 +631,7 @@ def test_labels_that_cannot_be_used_are_told(tiny):
     assert_error(asyncio.run(answers()), 422, "invalid", "labels", "labels: ")
 
 
-def test_the_model_is_told():
+def test_the_model_is_described():
     expected = {
         "name": "mine",
         "task": "single",
@@ -631,7 +668,7 @@ def test_answers_say_which_model_they_are_of():
                 return [
                     await client.get("/v1/model"),
                     await predict(client, dialogue("a")),
-                    await client.post("/v1/conversations/a/utterances", json=said()),
+                    await client.post("/v1/conversations/a/utterances", json=utterance()),
                 ]
 
         return {answer.headers["eacl-model"] for answer in asyncio.run(answers())}
@@ -647,12 +684,12 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
         async with serving(Gated()) as client:
             at = "/v1/conversations/call-17:a_b.c~d"
             first = [
-                (await client.post(f"{at}/utterances", json=said())).json()["index"]
+                (await client.post(f"{at}/utterances", json=utterance())).json()["index"]
                 for _ in range(4)
             ]
             looked = (await client.get(at)).json()
             gone = await client.delete(at), await client.delete(at), await client.get(at)
-            again = (await client.post(f"{at}/utterances", json=said())).json()["index"]
+            again = (await client.post(f"{at}/utterances", json=utterance())).json()["index"]
             return first, looked, gone, again
 
     first, looked, gone, again = asyncio.run(answers())
@@ -669,7 +706,7 @@ def test_an_utterance_that_would_get_another_index_is_refused():
 
             async def say(identity: str, text: str, **fields: Any) -> Any:
                 path = f"/v1/conversations/{identity}/utterances"
-                return await client.post(path, json=said(text=text, **fields))
+                return await client.post(path, json=utterance(text=text, **fields))
 
             first = [await say("a", "hi", labels="x,y", index=0), await say("a", "ho", index=1)]
             again = await say("a", "ho", index=1)
@@ -686,7 +723,7 @@ def test_an_utterance_that_would_get_another_index_is_refused():
     first, again, ahead, together, not_begun, kept, forgotten, there, anew = asyncio.run(answers())
     assert [each.json()["index"] for each in first] == [0, 1]
     assert "index" not in first[1].json()["utterance"]
-    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: that place is")
+    assert_error(again, 409, "other_index", "index", "conversation 'a' is 2, not 1: that one is")
     assert_error(ahead, 409, "other_index", "index", "conversation 'a' is 2, not 3: it may have")
     assert sorted(each.status_code for each in together) == [200, 409, 409]
     assert_error(not_begun, 409, "other_index", "index", "'b' is 0, not 1")
@@ -743,7 +780,7 @@ def test_the_token_is_asked_for():
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/model", "/nowhere", "/docs", "/openapi.json"])
-def test_browsers_are_told_to_keep_to_this_service(path):
+def test_browsers_are_asked_to_keep_to_this_service(path):
     answer = ask("GET", path, headers={"origin": "http://elsewhere"})
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -774,7 +811,7 @@ def test_metrics_count_what_happened():
         async with serving(Gated(), limits=LIMITS) as client:
             await predict(client, dialogue("a", "b" * 70), dialogue("c"))
             await predict(client, *[dialogue("a")] * 4)
-            await client.post("/v1/conversations/private-name/utterances", json=said(text="?"))
+            await client.post("/v1/conversations/private-name/utterances", json=utterance(text="?"))
             await client.get("/v1/private-path")
             await client.request("ODD", "/healthz")
             return (await client.get("/metrics")).text

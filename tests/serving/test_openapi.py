@@ -1,4 +1,4 @@
-"""Requests made up from the service's own description: none is a fault of the service, and every
+"""Requests made up from the service's description: none is a fault of the service, and every
 answer is as described.
 """
 
@@ -46,7 +46,7 @@ def schema(request) -> Iterator[Any]:
     recognizer: Any = Gated(**request.param)
     limits = Limits(dialogues=2, utterances=4, characters=20, labels=3, numbers=6)
     with listening(
-        create_app(recognizer, ServiceSettings(warm=False, limits=limits, conversations=5))
+        create_app(recognizer, ServiceSettings(compile_ahead=False, limits=limits, conversations=5))
     ) as address:
         config = schemathesis.Config()
         # What is wrong may also be too much, which is counted first.

@@ -41,7 +41,8 @@ def model(tiny, tmp_path_factory) -> Path:
 @pytest.fixture
 def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address."""
-    # No warming up: the first request then compiles, and takes long enough to be interrupted.
+    # Nothing is compiled ahead: the first request then compiles, which takes long enough to be
+    # interrupted.
     arguments = [
         sys.executable,
         "launch/serve.py",
@@ -49,7 +50,7 @@ def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
         str(model),
         "--port",
         "0",
-        "--no-warm",
+        "--no-compile-ahead",
         "--name",
         "toy",
     ]
@@ -80,7 +81,7 @@ def served(model) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def test_told_to_stop_it_answers_what_it_accepted(served):
+def test_asked_to_stop_it_answers_what_it_accepted(served):
     process, address = served
     headers = {"authorization": f"Bearer {TOKEN}"}
     asked = {
@@ -103,7 +104,7 @@ def test_told_to_stop_it_answers_what_it_accepted(served):
     asking.join()
     out, err = process.communicate(timeout=60)
     assert answers[0].status_code == 200
-    assert [said["text"] for said in answers[0].json()["dialogues"][0]["utterances"]] == [
+    assert [each["text"] for each in answers[0].json()["dialogues"][0]["utterances"]] == [
         f"hello {n}" for n in range(900)
     ]
     assert (process.returncode, out, err) == (0, "", "")
@@ -152,7 +153,7 @@ def test_what_no_client_should_send_is_survived(served):
     assert process.wait(60) == 0
 
 
-def test_a_port_in_use_is_told_before_the_model_is_loaded():
+def test_a_port_in_use_is_named_before_the_model_is_loaded():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} of 127\.0\.0\.1 .*in use.*another port"):
@@ -204,7 +205,7 @@ def test_connections_leave_files_for_others(monkeypatch, caplog):
         server.within_files(ServiceSettings())
 
 
-def test_mistakes_are_told(tmp_path, monkeypatch, capsys):
+def test_mistakes_are_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"no model's folder: config\.json .*missing"):
         command.serve(model=str(tmp_path), port=0)
     with pytest.raises(UserError, match="host no such host"):

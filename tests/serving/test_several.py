@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from eacl_jax.serving.http.answers import ModelAnswer, PredictAnswer, SaidAnswer
+from eacl_jax.serving.http.answers import ModelAnswer, NextAnswer, PredictAnswer
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import ServiceSettings
 from tests.serving.test_answers import assert_answers, assert_equal
@@ -18,7 +18,7 @@ OWN = {"delight": "joy", "rage": "anger"}
 
 def test_answers_are_the_librarys_with_thresholds(several):
     asked = [dialogue(text) for text in TEXTS]
-    own = several.with_labels(OWN)
+    relabelled = several.with_labels(OWN)
 
     async def ask():
         async with serving(several) as client:
@@ -28,7 +28,7 @@ def test_answers_are_the_librarys_with_thresholds(several):
             return first, mine, again
 
     first, mine, again = asyncio.run(ask())
-    for answer, recognizer in ((first, several), (mine, own)):
+    for answer, recognizer in ((first, several), (mine, relabelled)):
         body = PredictAnswer.model_validate_json(
             answer.content, strict=True, extra="forbid"
         ).model_dump(exclude_unset=True)
@@ -54,7 +54,7 @@ def test_a_conversation_goes_on_with_several_labels(several):
             return [await client.post(at, json=turn) for turn in turns]
 
     for answer, each in zip(asyncio.run(ask()), expected, strict=True):
-        body = SaidAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
+        body = NextAnswer.model_validate_json(answer.content, strict=True, extra="forbid")
         assert_equal(body.model_dump(exclude_unset=True)["utterance"], each.to_json())
         assert set(body.thresholds.values()) == {0.68}
 
@@ -76,14 +76,14 @@ def test_the_model_says_so(several):
 
 
 @pytest.mark.parametrize(
-    ("recognizer", "fields", "told"),
+    ("recognizer", "fields", "words"),
     [
         (Gated(several=True), ["text", "emotion"], "fields[1]: 'emotion' is of a model of one"),
         (Gated(several=True), ["confidence"], "fields[0]: 'confidence' is of a model of one"),
         (Gated(), ["emotions"], "fields[0]: 'emotions' is of a model of several"),
     ],
 )
-def test_fields_of_the_other_kind_are_refused(recognizer, fields, told):
+def test_fields_of_the_other_kind_are_refused(recognizer, fields, words):
     async def ask():
         async with serving(recognizer) as client:
             turn = {"text": "a", "fields": fields}
@@ -94,8 +94,8 @@ def test_fields_of_the_other_kind_are_refused(recognizer, fields, told):
 
     for answer in asyncio.run(ask()):
         error = answer.json()["error"]
-        assert (answer.status_code, error["field"]) == (422, told.partition(":")[0])
-        assert error["message"].startswith(told)
+        assert (answer.status_code, error["field"]) == (422, words.partition(":")[0])
+        assert error["message"].startswith(words)
 
 
 def test_chosen_fields_and_what_is_counted():
@@ -118,13 +118,13 @@ def test_chosen_fields_and_what_is_counted():
 
 def test_the_description_holds_for_answers_of_both_kinds_and_for_no_mixture(several, tiny):
     recognizer: Any = Gated()
-    description = create_app(recognizer, ServiceSettings(warm=False)).openapi()
+    description = create_app(recognizer, ServiceSettings(compile_ahead=False)).openapi()
     schema = {"$ref": "#/components/schemas/PredictAnswer", **description}
     described = jsonschema_rs.validator_for(schema)
 
-    def answer(said: dict[str, Any]) -> dict[str, Any]:
-        told = {"labels": [], "words": {}, "warnings": []}
-        return {**told, "dialogues": [{"id": "1", "utterances": [said]}]}
+    def answer(utterance: dict[str, Any]) -> dict[str, Any]:
+        rest = {"labels": [], "words": {}, "warnings": []}
+        return {**rest, "dialogues": [{"id": "1", "utterances": [utterance]}]}
 
     for each in (tiny, several):
         described.validate(answer(each.predict("Ann: hi")[0].to_json()))

@@ -30,7 +30,7 @@ def hearing(tmp_path_factory):
     return make_hearing(tmp_path_factory.mktemp("hearing"))
 
 
-def said(sound: bytes | None = None, **more: Any) -> dict[str, Any]:
+def turn_of(sound: bytes | None = None, **more: Any) -> dict[str, Any]:
     audio = {} if sound is None else {"audio": {"data": base64.b64encode(sound).decode()}}
     return {"speaker": "Ann", "text": TEXT, **audio, **more}
 
@@ -43,12 +43,12 @@ async def predict(client, *turns, **named):
 def test_a_sound_is_answered_as_the_library_answers_its_file(hearing, tmp_path):
     for name, sound in (("low.wav", LOW), ("high.wav", HIGH)):
         (tmp_path / name).write_bytes(sound)
-    given = [said(audio="low.wav"), said(), said(audio="high.wav")]
+    given = [turn_of(audio="low.wav"), turn_of(), turn_of(audio="high.wav")]
     expected = hearing.predict(given, sounds=tmp_path)
     assert len({round(each.confidence, 4) for each in expected}) == 3
 
     async def ask():
-        turns = [said(LOW), said(), said(HIGH)]
+        turns = [turn_of(LOW), turn_of(), turn_of(HIGH)]
         async with serving(hearing) as client:
             whole = await predict(client, *turns)
             at = "/v1/conversations/a/utterances"
@@ -62,12 +62,12 @@ def test_a_sound_is_answered_as_the_library_answers_its_file(hearing, tmp_path):
     assert_answers(answers, expected)
     for answer, each in zip(turns, expected, strict=True):
         assert_equal(answer.json()["utterance"], each.to_json())
-    told = "1 of 3 utterances came without features 'prosody': answered without them."
-    assert whole.json()["warnings"] == [told]
+    words = "1 of 3 utterances came without features 'prosody': answered without them."
+    assert whole.json()["warnings"] == [words]
     assert [len(answer.json()["warnings"]) for answer in turns] == [0, 1, 0]
 
 
-def test_what_was_made_of_a_sound_has_the_same_answer_in_its_place(hearing):
+def test_what_was_made_of_a_sound_has_the_same_answer_instead_of_it(hearing):
     async def ask():
         async with serving(hearing) as client:
             heard, unasked = [
@@ -75,7 +75,7 @@ def test_what_was_made_of_a_sound_has_the_same_answer_in_its_place(hearing):
                     await client.post(
                         "/v1/predict",
                         json={
-                            "dialogues": [{"utterances": [said(LOW), said()]}],
+                            "dialogues": [{"utterances": [turn_of(LOW), turn_of()]}],
                             "return_features": wanted,
                             "fields": ["emotion", "probabilities"],
                         },
@@ -84,9 +84,9 @@ def test_what_was_made_of_a_sound_has_the_same_answer_in_its_place(hearing):
                 for wanted in (True, False)
             ]
             made = heard[0]["features"]
-            given = await predict(client, said(features=made), said())
+            given = await predict(client, turn_of(features=made), turn_of())
             at = "/v1/conversations/a/utterances"
-            turn = await client.post(at, json=said(LOW, return_features=True))
+            turn = await client.post(at, json=turn_of(LOW, return_features=True))
             return heard, unasked, given.json()["dialogues"][0]["utterances"], turn.json()
 
     heard, unasked, given, turn = asyncio.run(ask())
@@ -101,7 +101,7 @@ def test_what_was_made_of_a_sound_has_the_same_answer_in_its_place(hearing):
     assert turn["utterance"]["probabilities"] == heard[0]["probabilities"]
 
 
-def test_a_path_is_a_field_of_the_callers_own_and_is_never_opened(tmp_path, monkeypatch):
+def test_a_path_is_a_field_of_the_callers_and_is_never_opened(tmp_path, monkeypatch):
     (tmp_path / "low.wav").write_bytes(LOW)
     opened: list[Any] = []
     monkeypatch.setattr(decoding, "read_sound", lambda *a, **k: opened.append(a))
@@ -109,7 +109,7 @@ def test_a_path_is_a_field_of_the_callers_own_and_is_never_opened(tmp_path, monk
 
     async def ask():
         async with serving(Gated(modalities={"prosody": PROSODY})) as client:
-            return await predict(client, *(said(audio=each) for each in values))
+            return await predict(client, *(turn_of(audio=each) for each in values))
 
     answer = asyncio.run(ask())
     assert [u["audio"] for u in answer.json()["dialogues"][0]["utterances"]] == values
@@ -122,7 +122,7 @@ def test_the_model_says_what_can_be_made_of_sound(monkeypatch, caplog):
     async def ask(recognizer: Any):
         async with serving(recognizer) as client:
             found = (await client.get("/v1/model")).json()
-            return found, await predict(client, said(LOW))
+            return found, await predict(client, turn_of(LOW))
 
     modalities = {"prosody": PROSODY, "voice": VOICE, "face": FACE}
     found, answer = asyncio.run(ask(Gated(modalities=modalities)))
@@ -154,7 +154,7 @@ def test_a_model_that_reads_no_sound_refuses_it(modalities):
     async def ask():
         async with serving(Gated(modalities=modalities)) as client:
             assert (await client.get("/v1/model")).json()["limits"]["body_bytes"] == 2**20
-            return await predict(client, said(), said(LOW))
+            return await predict(client, turn_of(), turn_of(LOW))
 
     answer = asyncio.run(ask())
     assert (answer.status_code, answer.json()["error"]["field"]) == (
@@ -169,41 +169,41 @@ LONG = sounds.wav(sounds.voice(110, 4.0))
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
-    ("turn", "status", "told"),
+    ("turn", "status", "words"),
     [
-        (said(b"Ann: hello, this is no sound"), 422, "is text, whatever its name says"),
-        (said(b"\x1aE\xdf\xa3" * 20), 422, "is WebM or Matroska"),
-        (said(LOW[:44]), 422, "holds no sound"),
-        (said(LONG), 422, "lasts 4.0 s or more"),
-        (said(sounds.wav(np.zeros(8000))), 422, "holds silence alone"),
-        (said(audio={"data": "data:audio/wav;base64,UklG"}), 422, "is no base64"),
-        (said(audio={"data": "UklG\nUklG"}), 422, "is no base64"),
-        (said(audio={"data": "Ünïcode"}), 422, "is no base64"),
-        (said(audio={"data": ""}), 422, "at least 1 character"),
-        (said(audio={"data": 3}), 422, "must be a string"),
-        (said(audio={"path": "/etc/passwd"}), 422, "is missing; there is 'path'"),
-        (said(audio={"data": "UklG", "path": "a"}), 422, "is not a known field"),
-        (said(LOW, features={"prosody": [0.0] * 9}), 422, "'prosody' are given too"),
-        (said(sounds.wav(sounds.voice(110, 8.0))), 413, "a sound of 0.2 MiB; the limit is 0.19"),
+        (turn_of(b"Ann: hello, this is no sound"), 422, "is text, whatever its name says"),
+        (turn_of(b"\x1aE\xdf\xa3" * 20), 422, "is WebM or Matroska"),
+        (turn_of(LOW[:44]), 422, "holds no sound"),
+        (turn_of(LONG), 422, "lasts 4.0 s or more"),
+        (turn_of(sounds.wav(np.zeros(8000))), 422, "holds silence alone"),
+        (turn_of(audio={"data": "data:audio/wav;base64,UklG"}), 422, "is no base64"),
+        (turn_of(audio={"data": "UklG\nUklG"}), 422, "is no base64"),
+        (turn_of(audio={"data": "Ünïcode"}), 422, "is no base64"),
+        (turn_of(audio={"data": ""}), 422, "at least 1 character"),
+        (turn_of(audio={"data": 3}), 422, "must be a string"),
+        (turn_of(audio={"path": "/etc/passwd"}), 422, "is missing; there is 'path'"),
+        (turn_of(audio={"data": "UklG", "path": "a"}), 422, "is not a known field"),
+        (turn_of(LOW, features={"prosody": [0.0] * 9}), 422, "'prosody' are given too"),
+        (turn_of(sounds.wav(sounds.voice(110, 8.0))), 413, "a sound of 0.2 MiB; the limit is 0.19"),
     ],
 )
-def test_what_cannot_be_heard_is_refused_with_its_place(turn, status, told):
+def test_what_cannot_be_heard_is_refused_with_its_field(turn, status, words):
     async def ask():
         limits = Limits(sound_bytes=200_000, sound_seconds=3)
         async with serving(Gated(modalities={"prosody": PROSODY}), limits=limits) as client:
             return [
-                await predict(client, said(LOW), turn),
+                await predict(client, turn_of(LOW), turn),
                 await client.post("/v1/conversations/a/utterances", json=turn),
                 await client.get("/v1/conversations/a"),
             ]
 
     *answers, kept = asyncio.run(ask())
-    for answer, place in zip(answers, ("dialogues[0].utterances[1].audio", "audio"), strict=True):
+    for answer, field in zip(answers, ("dialogues[0].utterances[1].audio", "audio"), strict=True):
         error = answer.json()["error"]
         assert answer.status_code == status
-        assert told in error["message"]
-        assert error["message"].startswith(place)
-        assert error["field"].startswith(place)
+        assert words in error["message"]
+        assert error["message"].startswith(field)
+        assert error["field"].startswith(field)
     assert kept.status_code == 404
 
 
@@ -211,11 +211,11 @@ def test_too_many_sounds_and_too_many_bytes():
     async def ask():
         limits = Limits(sounds=2, sound_bytes=20_000, body_bytes=50_000)
         async with serving(Gated(modalities={"prosody": PROSODY}), limits=limits) as client:
-            packed = gzip.compress(json.dumps(said(text="a" * 90_000)).encode())
+            packed = gzip.compress(json.dumps(turn_of(text="a" * 90_000)).encode())
             headers = {"content-type": "application/json", "content-encoding": "gzip"}
             return [
-                await predict(client, *[said(LOW[:9000])] * 3),
-                await predict(client, *[said(LOW)] * 9),
+                await predict(client, *[turn_of(LOW[:9000])] * 3),
+                await predict(client, *[turn_of(LOW)] * 9),
                 await client.post("/v1/predict", content=packed, headers=headers),
             ]
 
@@ -237,13 +237,13 @@ def test_one_that_hangs_or_ends_keeps_nobody_out(monkeypatch, end):
         async with serving(
             Gated(modalities={"prosody": PROSODY}), listeners=1, listening=3.0
         ) as client:
-            assert (await predict(client, said(LOW))).status_code == 200
+            assert (await predict(client, turn_of(LOW))).status_code == 200
             began = time.monotonic()
-            bad = asyncio.create_task(predict(client, said(b"poison")))
+            bad = asyncio.create_task(predict(client, turn_of(b"poison")))
             await asyncio.sleep(0.05)
-            await predict(client, said())  # without a sound: at once
+            await predict(client, turn_of())  # without a sound: at once
             alone = time.monotonic() - began
-            return alone, await bad, await predict(client, said(LOW))
+            return alone, await bad, await predict(client, turn_of(LOW))
 
     alone, bad, after = asyncio.run(ask())
     assert alone < 2.5

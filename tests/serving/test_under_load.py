@@ -11,7 +11,7 @@ from tests.stubs.service import Gated, client_of, dialogue, predict, serving, wa
 
 
 def texts_of(answer) -> list[str]:
-    return [said["text"] for found in answer.json()["dialogues"] for said in found["utterances"]]
+    return [each["text"] for found in answer.json()["dialogues"] for each in found["utterances"]]
 
 
 def error_of(answer) -> dict[str, str]:
@@ -59,12 +59,12 @@ def test_a_small_request_is_not_stuck_behind_large_ones():
     assert max(map(len, stub.gate.batches)) <= 8
 
 
-def test_beyond_the_queue_callers_are_told_when_to_come_back():
+def test_beyond_the_queue_callers_learn_when_to_come_back():
     async def ask(stub):
         stub.gate.close()
         async with serving(stub, queue=6, limits=Limits(utterances=4, labels=2)) as client:
             another = client_of(client.app, address="127.0.0.2")
-            held = [
+            queued = [
                 asyncio.create_task(predict(each, dialogue(*"abc"))) for each in (client, another)
             ]
             await waiting(client, 6)
@@ -78,17 +78,17 @@ def test_beyond_the_queue_callers_are_told_when_to_come_back():
                 refused,
                 refused_too,
                 looked,
-                await asyncio.gather(*held),
+                await asyncio.gather(*queued),
                 await predict(client, dialogue("d")),
             )
 
-    refused, refused_too, looked, held, later = asyncio.run(ask(Gated()))
+    refused, refused_too, looked, queued, later = asyncio.run(ask(Gated()))
     for answer in (refused, refused_too):
         assert (answer.status_code, error_of(answer)["code"]) == (429, "busy")
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.headers["retry-after"] in error_of(answer)["message"]
     assert looked.status_code == 404
-    assert [answer.status_code for answer in (*held, later)] == [200, 200, 200]
+    assert [answer.status_code for answer in (*queued, later)] == [200, 200, 200]
 
 
 def test_one_caller_does_not_take_all_the_room():
@@ -137,7 +137,7 @@ def test_labels_that_must_be_encoded_first_count_in_a_batch():
 
 def test_a_signal_before_the_start_ends_the_service():
     async def ask(stub):
-        app = create_app(stub, ServiceSettings(warm=False, grace=0.01))
+        app = create_app(stub, ServiceSettings(compile_ahead=False, grace=0.01))
         app.state.service.stop()
         async with app.router.lifespan_context(app), client_of(app) as client:
             return await predict(client, dialogue("a"))
@@ -181,24 +181,24 @@ def test_late_answers_are_504_and_their_work_is_dropped():
                 first,
                 predict(client, dialogue(*(f"waits {number}" for number in range(50)))),
                 client.post(
-                    "/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "said"}
+                    "/v1/conversations/c/utterances", json={"speaker": "Ann", "text": "spoken"}
                 ),
             )
-            held = client.app.state.service.admission.waiting
+            queued = client.app.state.service.admission.waiting
             looked = await client.get("/v1/conversations/c")
             stub.gate.open()
             # Behind what was dropped, and without a time limit.
             await client.app.state.service.predict(
                 [Dialogue("1", (Utterance("Ann", "afterwards"),))], {}
             )
-            return answers, held, looked
+            return answers, queued, looked
 
     stub = Gated()
-    answers, held, looked = asyncio.run(ask(stub))
+    answers, queued, looked = asyncio.run(ask(stub))
     assert [(answer.status_code, error_of(answer)["code"]) for answer in answers] == [
         (504, "timeout")
     ] * 3
-    assert held == 0
+    assert queued == 0
     assert looked.status_code == 404
     assert stub.gate.batches == [["at work"], ["afterwards"]]
 
@@ -293,7 +293,7 @@ def test_a_request_fails_for_its_own_sake_only():
 def test_before_it_is_ready_and_when_it_ends_it_answers_503():
     async def ask(stub):
         stub.gate.close()
-        async with serving(stub, warm=True, grace=20) as client:
+        async with serving(stub, compile_ahead=True, grace=20) as client:
             service = client.app.state.service
             early = (
                 await predict(client, dialogue("early")),
@@ -329,7 +329,7 @@ def test_before_it_is_ready_and_when_it_ends_it_answers_503():
     assert {error_of(answer)["code"] for answer in late[:2]} == {"shutting_down"}
 
 
-def test_what_outlasts_the_grace_is_told_so():
+def test_what_outlasts_the_grace_learns_so():
     async def ask(stub):
         stub.gate.close()
         async with serving(stub, grace=0.05) as client:
@@ -351,13 +351,13 @@ def test_what_outlasts_the_grace_is_told_so():
     ] * 3
 
 
-def test_what_cannot_warm_up_says_why():
+def test_what_cannot_be_compiled_says_why():
     async def ask(stub):
-        stub.gate.warm_error = MemoryError("too large")
-        async with serving(stub, warm=True) as client:
-            told: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-            client.app.state.service.when_ready(told.set_result)
-            return await told, (await client.get("/readyz")).status_code
+        stub.gate.compile_error = MemoryError("too large")
+        async with serving(stub, compile_ahead=True) as client:
+            ready: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+            client.app.state.service.when_ready(ready.set_result)
+            return await ready, (await client.get("/readyz")).status_code
 
     error, status = asyncio.run(ask(Gated()))
     assert isinstance(error, MemoryError)

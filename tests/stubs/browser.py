@@ -18,7 +18,7 @@ def show(page: Page, text: str = CHAT) -> Locator:
 
 
 def use_labels(page: Page, typed: str) -> None:
-    """Types own labels and presses the button."""
+    """Types labels and presses the button."""
     page.get_by_text("Your own labels").click()
     page.get_by_label("Labels", exact=True).fill(typed)
     page.get_by_role("button", name="Answer with these").click()
@@ -31,7 +31,7 @@ def fail_with(page: Page, status: int, body: Any, **headers: str) -> None:
     )
 
 
-class Held:
+class Waiting:
     """What a page asks from now on waits, until it may go on."""
 
     def __init__(self, page: Page) -> None:

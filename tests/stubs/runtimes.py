@@ -29,7 +29,7 @@ class Fixed:
         ]
         return np.array(found, np.float32)
 
-    def warm(self) -> Iterator[tuple[int, int]]:
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
         yield 1, 32
 
     def label_anchors(self, tokenizer: Any, taxonomy: Taxonomy, longest: int) -> np.ndarray:

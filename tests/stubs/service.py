@@ -61,8 +61,8 @@ class Gated:
             chain=None,
         )
 
-    def warm(self) -> Iterator[tuple[int, int]]:
-        self.gate.warming()
+    def compile_ahead(self) -> Iterator[tuple[int, int]]:
+        self.gate.compiling()
         yield (1, 32)
 
     def look(self, texts: Iterable[str]) -> Look:
@@ -93,7 +93,8 @@ class Gated:
     def represent(self, examples: Sequence[tuple[Utterance, ...]]) -> np.ndarray:
         self.gate.passing([example[-1].text for example in examples])
         return np.array(
-            [[sum(len(said.text) for said in example)] for example in examples], np.float64
+            [[sum(len(utterance.text) for utterance in example)] for example in examples],
+            np.float64,
         )
 
     def answer(
@@ -101,7 +102,8 @@ class Gated:
     ) -> list[Prediction]:
         del examples
         return [
-            self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)
+            self.expected(utterance, int(rep[0]))
+            for utterance, rep in zip(utterances, reps, strict=True)
         ]
 
     def together(
@@ -110,21 +112,21 @@ class Gated:
         del dialogues
         return list(answers)
 
-    def expected(self, said: Utterance, length: int) -> Prediction:
+    def expected(self, utterance: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]
         probabilities = {each: float(each == label) for each in self.labels}
         if self.several:
             probabilities = dict.fromkeys(self.labels, float(length % 2 == 0))
         return Prediction(
-            said.speaker,
-            said.text,
+            utterance.speaker,
+            utterance.text,
             None if self.several else label,
             probabilities,
             {"length": length},
             emotions=self.labels if self.several and length % 2 == 0 else (),
-            truncated=len(said.text) > LONG,
-            unknown_text=said.text == "?",
-            other=said.other,
+            truncated=len(utterance.text) > LONG,
+            unknown_text=utterance.text == "?",
+            other=utterance.other,
         )
 
 
@@ -137,7 +139,7 @@ class Gate:
         self.batches: list[list[str]] = []
         self.label_sets: list[tuple[str, ...]] = []
         self.poison = ""
-        self.warm_error: Exception | None = None
+        self.compile_error: Exception | None = None
         self._open = True
         self._let_through = 0
         self._at_gate = False
@@ -149,10 +151,10 @@ class Gate:
             raise RuntimeError("the recognizer fails")
         self.batches.append(texts)
 
-    def warming(self) -> None:
+    def compiling(self) -> None:
         self._wait()
-        if self.warm_error is not None:
-            raise self.warm_error
+        if self.compile_error is not None:
+            raise self.compile_error
 
     def _wait(self) -> None:
         with self._changed:
@@ -187,7 +189,7 @@ async def serving(
     recognizer: Any, *, raise_faults: bool = True, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that is up; `client.app` is the application."""
-    app = create_app(recognizer, ServiceSettings(**{"warm": False, **settings}))
+    app = create_app(recognizer, ServiceSettings(**{"compile_ahead": False, **settings}))
     async with (
         app.router.lifespan_context(app),
         client_of(app, raise_faults=raise_faults) as client,
@@ -198,7 +200,7 @@ async def serving(
 def client_of(
     app: FastAPI, *, raise_faults: bool = True, address: str = "127.0.0.1"
 ) -> httpx.AsyncClient:
-    """A client of an application; faults come through as exceptions unless told otherwise."""
+    """A client of an application; faults come through as exceptions unless `raise_faults` is off."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults, client=(address, 1234))
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     client.app = app  # type: ignore[attr-defined]
@@ -218,7 +220,7 @@ async def predict(
 
 
 async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
-    """Lets the event loop run until so many utterances are held."""
+    """Lets the event loop run until so many utterances wait."""
     async with asyncio.timeout(20):
         while client.app.state.service.admission.waiting != utterances:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
@@ -226,7 +228,7 @@ async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
 
 @contextlib.contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
-    """Serves an application on a port of its own, from a thread; gives the address."""
+    """Serves an application on a free port, from a thread; gives the address."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         server = uvicorn.Server(configuration(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})

@@ -1,8 +1,7 @@
-"""The one thread that owns the recognizer: takes what waits, whoever asks, and answers it
+"""The one thread that uses the recognizer: takes what waits, whoever asks, and answers it
 together.
 """
 
-import contextlib
 import itertools
 import logging
 import threading
@@ -11,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError, NameTooLongError, UserError
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.runtime import JAX
 from eacl_jax.serving.engine.jobs import Job, Piece
@@ -65,7 +64,7 @@ class Batcher:
         """Args:
         recognizer: used by the batcher's thread alone, once it is started.
         size: utterances a batch, where not more wait.
-        label_sets: recognizers with a request's own labels that are kept.
+        label_sets: recognizers with labels that requests brought, so many of which are kept.
         saw_batch: gets the utterances and seconds of each batch.
         """
         self.pace = 0.01
@@ -80,15 +79,15 @@ class Batcher:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def start(self, *, warm: bool, ready: Callable[[BaseException | None], None]) -> None:
+    def start(self, *, compile_ahead: bool, ready: Callable[[BaseException | None], None]) -> None:
         """Starts the thread.
 
         Args:
-          warm: first compile everything.
+          compile_ahead: first compile everything.
           ready: called by the thread when it begins to answer, or with what kept it from that.
         """
         self._thread = threading.Thread(
-            target=self._run, args=(warm, ready), name="recognizer", daemon=True
+            target=self._run, args=(compile_ahead, ready), name="recognizer", daemon=True
         )
         self._thread.start()
 
@@ -106,9 +105,9 @@ class Batcher:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _run(self, warm: bool, ready: Callable[[BaseException | None], None]) -> None:
+    def _run(self, compile_ahead: bool, ready: Callable[[BaseException | None], None]) -> None:
         try:
-            if warm and not self._warm():
+            if compile_ahead and not self._compile_ahead():
                 return
         except Exception as error:
             ready(error)
@@ -130,20 +129,24 @@ class Batcher:
             self.pace += _WEIGHT * (seconds / count - self.pace)
             self._saw_batch(count, seconds)
 
-    def _warm(self) -> bool:
+    def _compile_ahead(self) -> bool:
         """Compiles everything; False where the batcher was closed meanwhile."""
-        for _ in self._recognizer.warm():
+        for _ in self._recognizer.compile_ahead():
             if self._closed:
                 return False
         if self._recognizer.runtime.name != JAX:
-            # Nothing is compiled, and services that are never asked for labels of requests' own do
-            # without the program for them.
+            # Nothing is compiled, and services to which no request brings labels do without the
+            # program for them.
             return not self._closed
-        # Labels of requests' own have programs of theirs; where labels cannot be had from words,
-        # there are none.
+        # Labels that requests bring have programs of theirs; where labels cannot be had from words,
+        # there are none. What else fails is for those requests alone to meet: others are answered.
         settings = self._recognizer.settings
-        with contextlib.suppress(UserError):
+        try:
             self._recognizer.with_labels(dict(zip(settings.labels, settings.words, strict=True)))
+        except LabelsError:
+            pass
+        except UserError as error:
+            log.error("requests that bring labels cannot be answered", exc_info=error)
         return not self._closed
 
     def _next(self) -> list[Piece]:
@@ -185,6 +188,8 @@ class Batcher:
         try:
             found = self._labelled.pop(key, None) or self._recognizer.with_labels(job.labels)
         except BaseException as error:  # a panic of the tokenizer's is no Exception
+            if not isinstance(error, LabelsError):
+                log.error("anchors of a request's labels could not be made", exc_info=error)
             job.fail(error)
             return None
         self._labelled[key] = found
@@ -195,7 +200,7 @@ class Batcher:
 
     def _answer(self, work: Sequence[_Work]) -> None:
         """Answers pieces together; where that fails, one after the other, so that a job fails for
-        its own sake only.
+        its sake only.
         """
         work = [(piece, recognizer) for piece, recognizer in work if not piece.job.over]
         if not work:
@@ -210,7 +215,7 @@ class Batcher:
             elif len(piece.utterances) > 1:
                 for single in piece.singles(self.most_past, self.most_future):
                     self._answer([(single, recognizer)])
-            elif isinstance(error, UserError):
+            elif isinstance(error, NameTooLongError):
                 piece.job.fail(Unanswerable(str(error), piece.dialogue, piece.start, "speaker"))
             else:
                 log.error("an utterance could not be answered", exc_info=error)

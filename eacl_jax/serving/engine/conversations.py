@@ -23,14 +23,14 @@ class Labelled(Conversation):
     """A conversation with the labels that it is answered by.
 
     Attributes:
-      labels: its own with a word or phrase each; empty for the model's.
+      labels: those that it began with, with a word or phrase each; empty for the model's.
     """
 
     labels: Mapping[str, str] = MappingProxyType({})
 
     @property
     def chain(self) -> Chain | None:
-        """Over its labels; none over its own."""
+        """Over the model's labels; none over others."""
         return None if self.labels else super().chain
 
 
@@ -84,7 +84,7 @@ class Conversations:
     @contextlib.asynccontextmanager
     async def turn(self, identity: str) -> AsyncIterator[Labelled]:
         """The conversation, for this caller alone until the block ends; callers come in their
-        order. It is started where there is none, and not kept where nothing was said in it.
+        order. It is started where there is none, and not kept where no utterance came.
 
         Raises:
           ApiError: 429, as many as may be wait for answers at this moment.

@@ -1,4 +1,4 @@
-"""Sound that callers send -> features, by processes of their own: one that hangs or ends is
+"""Sound that callers send -> features, by other processes: one that hangs or ends is
 replaced, and nobody else waits for it.
 """
 

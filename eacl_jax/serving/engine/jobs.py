@@ -25,8 +25,8 @@ class Piece:
       dialogue: the dialogue's number in the request.
       start: index of the first utterance there.
       utterances: what is to be answered.
-      past: what was said before, as far as it counts.
-      later: what was said after, as far as it counts.
+      past: the utterances before, as far as they count.
+      later: the utterances after, as far as they count.
       cost: prompts, about, that answering it takes.
     """
 
@@ -61,7 +61,7 @@ class Job:
 
     def __init__(self, labels: Mapping[str, str], on_long: "OnLong", *, most_tokens: int) -> None:
         """Args:
-        labels: the request's own with their words; empty for the model's.
+        labels: that the request brings, with their words; empty for the model's.
         on_long: what becomes of texts that are longer than a prompt.
         most_tokens: of a prompt.
         """
@@ -83,22 +83,22 @@ class Job:
         """Adds all utterances of a dialogue, `size` a piece; one where each may be several
         prompts.
         """
-        said = dialogue.utterances
+        every = dialogue.utterances
         size = 1 if self.on_long == "pool" else size
-        for start in range(0, len(said), size):
+        for start in range(0, len(every), size):
             end = start + size
             self._add(
                 number,
                 start,
-                said[start:end],
-                last(said[max(start - most_past, 0) : start], most_past),
-                said[end : end + most_future],
+                every[start:end],
+                last(every[max(start - most_past, 0) : start], most_past),
+                every[end : end + most_future],
             )
 
     def add_last(self, dialogue: Dialogue) -> None:
         """Adds the last utterance of a dialogue; the others are its past."""
-        past, said = dialogue.utterances[:-1], dialogue.utterances[-1:]
-        self._add(0, len(past), said, past)
+        *past, now = dialogue.utterances
+        self._add(0, len(past), (now,), tuple(past))
 
     def take(self, answers: Sequence[Prediction]) -> None:
         """Notes the answers to the next utterances in order; the last ones wake who waits."""
@@ -129,7 +129,7 @@ class Job:
     ) -> None:
         cost = len(utterances)
         if self.on_long == "pool":  # most tokens are a character or more
-            cost += sum(len(said.text) // self._most_tokens for said in utterances)
+            cost += sum(len(each.text) // self._most_tokens for each in utterances)
         self.pieces.append(Piece(self, dialogue, start, utterances, past, later, cost))
         self._left += len(utterances)
 
@@ -143,6 +143,6 @@ class Job:
             self._loop.call_soon_threadsafe(settle_once)
 
 
-def last(said: tuple[Utterance, ...], most: int) -> tuple[Utterance, ...]:
+def last(utterances: tuple[Utterance, ...], most: int) -> tuple[Utterance, ...]:
     """The last `most` utterances."""
-    return said[max(len(said) - most, 0) :]
+    return utterances[max(len(utterances) - most, 0) :]

@@ -34,8 +34,8 @@ class Turn:
     Attributes:
       index: of the utterance there, from 0.
       answer: its emotion.
-      labels: the conversation's own with a word or phrase each; empty for the model's.
-      warnings: what was found in them, and in the language of what was said so far.
+      labels: the conversation's, with a word or phrase each; empty for the model's.
+      warnings: what was found in them, and in the language of all texts so far.
       heard: by modality, the features that were made of its sound, if it has one.
     """
 
@@ -86,16 +86,19 @@ class Service:
         self._up: asyncio.Future[None]
 
     async def start(self) -> None:
-        """Starts the recognizer's thread. Without `settings.warm` the service is ready then."""
+        """Starts the recognizer's thread. Without `settings.compile_ahead` the service is ready
+        then.
+        """
         self._loop = asyncio.get_running_loop()
         self._up = self._loop.create_future()
         if self.admission.stopping:  # the signal came before
             self._end_after_grace()
         self.hearing.start()
         self._batcher.start(
-            warm=self.settings.warm, ready=lambda error: self._call(self._settle, error)
+            compile_ahead=self.settings.compile_ahead,
+            ready=lambda error: self._call(self._settle, error),
         )
-        if not self.settings.warm:
+        if not self.settings.compile_ahead:
             await self._up
 
     def when_ready(self, tell: Callable[[BaseException | None], None]) -> None:
@@ -132,7 +135,7 @@ class Service:
 
         Args:
           dialogues: checked ones.
-          labels: labels to use in place of the model's with a word or phrase each; empty for the
+          labels: labels to use instead of the model's, with a word or phrase each; empty for the
             model's.
           on_long: as of `EmotionRecognizer.predict`.
           sounds: of the utterances.
@@ -142,7 +145,7 @@ class Service:
           ApiError: there is no room (429), the service is not up (503), or a sound cannot be used
             (422).
           Unanswerable: an utterance cannot become a prompt, or is refused.
-          UserError: the labels cannot be used.
+          LabelsError: the model cannot answer by the labels.
         """
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels), peer):
@@ -171,8 +174,8 @@ class Service:
             for each in dialogues
         ]
         modalities = self.recognizer.settings.modalities
-        said = utterances_of(dialogues)
-        return found, (*job.warnings, *unlike(see(said, modalities), modalities)), heard
+        seen = see(utterances_of(dialogues), modalities)
+        return found, (*job.warnings, *unlike(seen, modalities)), heard
 
     async def say(
         self,
@@ -204,7 +207,7 @@ class Service:
             raise ApiError(
                 422,
                 "invalid",
-                "this model reads what is said later too, and so cannot answer a conversation as it"
+                "this model reads later utterances too, and so cannot answer a conversation as it"
                 " goes on; send whole dialogues to /v1/predict.",
             )
         known = self.conversations.find(identity)
@@ -230,6 +233,8 @@ class Service:
                 return Turn(len(conversation) - 1, answer, labels, warnings, heard)
 
     def _job(self, labels: Mapping[str, str], on_long: "OnLong") -> Job:
+        if not self.recognizer.settings.reads_text:  # none is too long
+            on_long = "cut"
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
 
     async def _run(self, job: Job) -> list[Prediction]:
@@ -271,13 +276,13 @@ def _with_heard(
 ) -> Sequence[Dialogue]:
     if not sounds:
         return dialogues
-    said = [list(dialogue.utterances) for dialogue in dialogues]
+    changed = [list(dialogue.utterances) for dialogue in dialogues]
     for each, features in zip(sounds, heard, strict=True):
-        of = said[each.dialogue]
+        of = changed[each.dialogue]
         of[each.utterance] = _with_features(of[each.utterance], features)
     return [
         dataclasses.replace(dialogue, utterances=tuple(utterances))
-        for dialogue, utterances in zip(dialogues, said, strict=True)
+        for dialogue, utterances in zip(dialogues, changed, strict=True)
     ]
 
 
@@ -289,7 +294,7 @@ def _other_index(identity: str, found: int, expected: int | None) -> ApiError:
     message = (
         f"index: the next utterance of the conversation {identity!r} is {found}, not {expected}:"
         + (
-            " that place is taken, perhaps by this one, sent before; send the next one,"
+            " that one is there already, perhaps this one, sent before; send the next one,"
             if expected is not None and expected < found
             else " it may have been forgotten; send the earlier utterances again,"
         )

@@ -122,7 +122,7 @@ class PredictAnswer(BaseModel):
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
             " so near to each other that it hardly tells them apart. And how many utterances had to"
-            " be answered without features that the model reads or without what was said around"
+            " be answered without features that the model reads or without the utterances around"
             " them, how many texts were too long or are not known (`truncated`, `unknown_text`;"
             " whatever `fields` were asked for), how many hold HTML, which is read as words, and"
             " how many may be in another language than those that the model was trained on; and"
@@ -132,7 +132,7 @@ class PredictAnswer(BaseModel):
     dialogues: list[AnsweredDialogue]
 
 
-class SaidAnswer(BaseModel):
+class NextAnswer(BaseModel):
     """The answer to one more utterance of a conversation."""
 
     conversation: str
@@ -155,7 +155,7 @@ class ConversationAnswer(BaseModel):
     """What is known of a conversation."""
 
     conversation: str
-    utterances: int = Field(description="How many were said.")
+    utterances: int = Field(description="How many there are.")
     labels: list[str] = Field(description="All that is answered.")
 
 

@@ -61,7 +61,7 @@ class Guard:
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/v1/"):
                     headers["cache-control"] = (
-                        "no-store"  # what was said is not for a proxy or a browser's disk
+                        "no-store"  # conversations are not for a proxy or a browser's disk
                     )
             await send(message)
 

@@ -36,8 +36,8 @@ def check_counts(body: Any, limits: Limits) -> None:
         utterances = each.get("utterances") if isinstance(each, dict) else None
         count += len(utterances) if isinstance(utterances, list) else 0
         _within(count, limits.utterances, "utterances", f"dialogues[{number}].utterances")
-        for index, said in enumerate(utterances if isinstance(utterances, list) else ()):
-            _few_numbers(said, limits, f"dialogues[{number}].utterances[{index}].")
+        for index, utterance in enumerate(utterances if isinstance(utterances, list) else ()):
+            _few_numbers(utterance, limits, f"dialogues[{number}].utterances[{index}].")
 
 
 def dialogues_of(
@@ -58,23 +58,23 @@ def dialogues_of(
     for number, each in enumerate(asked):
         field, given = f"dialogues[{number}]", each.given()
         if "transcript" in given:
-            place = f"{field}.transcript"
+            path = f"{field}.transcript"
             # Counted before they are read, which takes a while. Several may be one message of a
             # chat's export.
             lines = split_lines(each.transcript)
-            _within(len(lines), _LINES * limits.utterances, "lines", place)
+            _within(len(lines), _LINES * limits.utterances, "lines", path)
             _within(
                 before + sum(bool(line.strip()) for line in lines),
                 limits.utterances,
                 "lines",
-                place,
+                path,
             )
-            dialogue = _read(read_record, given, field, place, str(number + 1))
+            dialogue = _read(read_record, given, field, path, str(number + 1))
             if not dialogue.utterances:
-                message = f"{place} holds no utterance; write a line each, as in 'Ann: I got it!'."
-                raise ApiError(422, "invalid", message, field=place)
-            for said in dialogue.utterances:
-                _short_enough(said.text, limits, place)
+                message = f"{path} holds no utterance; write a line each, as in 'Ann: I got it!'."
+                raise ApiError(422, "invalid", message, field=path)
+            for utterance in dialogue.utterances:
+                _short_enough(utterance.text, limits, path)
         else:
             _within(
                 before + len(each.utterances),
@@ -106,7 +106,7 @@ def utterance_of(
     asked: AskedUtterance | list[str] | str,
     limits: Limits,
     modalities: Modalities,
-    place: str = "",
+    path: str = "",
 ) -> Utterance:
     """An utterance, in one of its forms, with the features that its fields NAME.COLUMN are.
 
@@ -114,32 +114,32 @@ def utterance_of(
       asked: an object, a pair or a text.
       limits: of its text.
       modalities: that the model reads.
-      place: its field in the request; empty where it is the whole body.
+      path: its field in the request; empty where it is the whole body.
 
     Raises:
       ApiError: 413, its text is above the limit; 422, it cannot be read, or has features that the
         model does not read, which would be answered as if they were not there.
     """
     given = asked.given() if isinstance(asked, AskedUtterance) else asked
-    said = _read(read_utterance, given, place or "the utterance", place or None)
-    _short_enough(said.text, limits, field_of(asked, place, "text"))
-    return _with_fields(said, modalities, place)
+    utterance = _read(read_utterance, given, path or "the utterance", path or None)
+    _short_enough(utterance.text, limits, field_of(asked, path, "text"))
+    return _with_fields(utterance, modalities, path)
 
 
-def field_of(asked: AskedUtterance | list[str] | str, place: str, name: str) -> str:
+def field_of(asked: AskedUtterance | list[str] | str, path: str, name: str) -> str:
     """Where in the request an utterance's "speaker" or "text" is."""
     if isinstance(asked, AskedUtterance):
-        return f"{place}.{name}" if place else name
-    return place if isinstance(asked, str) else f"{place}[{('speaker', 'text').index(name)}]"
+        return f"{path}.{name}" if path else name
+    return path if isinstance(asked, str) else f"{path}[{('speaker', 'text').index(name)}]"
 
 
-def _with_fields(utterance: Utterance, modalities: Modalities, place: str) -> Utterance:
+def _with_fields(utterance: Utterance, modalities: Modalities, path: str) -> Utterance:
     try:
-        utterance = with_flat_features(utterance, modalities, place or "the utterance")
+        utterance = with_flat_features(utterance, modalities, path or "the utterance")
     except UserError as error:
-        raise ApiError(422, "invalid", str(error), field=place or None) from error
+        raise ApiError(422, "invalid", str(error), field=path or None) from error
     for name, rows in utterance.features.items():
-        field = f"{place}.features.{name}" if place else f"features.{name}"
+        field = f"{path}.features.{name}" if path else f"features.{name}"
         if name not in modalities:
             known = f"it reads {', '.join(modalities)}" if modalities else "it reads texts alone"
             message = f"{field}: the model does not read these features; {known}. Leave them out."
@@ -208,7 +208,7 @@ def doubts(answers: Sequence[Prediction], on_long: OnLong, *, reads_text: bool) 
 
 
 def labels_of(asked: dict[str, str] | list[str] | str, limits: Limits) -> dict[str, str]:
-    """The word or phrase of each label of a request's own; empty where it has none.
+    """The word or phrase of each label that a request brings; empty where it has none.
 
     Raises:
       ApiError: 413, there are too many; 422, they cannot be read.
@@ -258,7 +258,7 @@ def _read(
         raise ApiError(422, "invalid", str(error), field=field) from error
 
 
-def _few_numbers(asked: Any, limits: Limits, place: str) -> None:
+def _few_numbers(asked: Any, limits: Limits, path: str) -> None:
     features = asked.get("features") if isinstance(asked, dict) else None
     if not isinstance(features, dict):
         return
@@ -268,7 +268,7 @@ def _few_numbers(asked: Any, limits: Limits, place: str) -> None:
         for frame in (frames if isinstance(frames, list) else ())
     )
     if count > limits.numbers:
-        field = f"{place}features"
+        field = f"{path}features"
         message = (
             f"{field}: there are {count} numbers; the limit of an utterance is {limits.numbers}."
         )

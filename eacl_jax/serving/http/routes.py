@@ -12,14 +12,14 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import UserError
+from eacl_jax.errors import LabelsError
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, Prediction, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
 from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import ApiError, documented
-from eacl_jax.serving.http.answers import ConversationAnswer, ModelAnswer, PredictAnswer, SaidAnswer
+from eacl_jax.serving.http.answers import ConversationAnswer, ModelAnswer, NextAnswer, PredictAnswer
 from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.peers import peer_of
@@ -69,7 +69,7 @@ def api(service: Service) -> APIRouter:
             return await in_time(request, work, settings.timeout)
         except Unanswerable as error:
             raise _unanswerable(error, asked, recognizer.settings.prompt.max_tokens) from error
-        except UserError as error:
+        except LabelsError as error:
             raise unusable(error) from error
 
     def in_force(labels: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def api(service: Service) -> APIRouter:
         **({"features": _features(recognizer.settings, service.hearing)} if modalities else {}),
     }
     # By which a caller that goes on with older answers knows that they are of this model: what is
-    # told of it, runtime and precision among that, and what decides its answers.
+    # known of it, runtime and precision among that, and what decides its answers.
     decides = to_json([described, recognizer.fingerprint])
     version = {_VERSION: hashlib.blake2b(decides, digest_size=8).hexdigest()}
 
@@ -131,8 +131,8 @@ def api(service: Service) -> APIRouter:
         responses=documented(400, 408, 413, 415, 422, 429, 503, 504),
     )
     async def predict(request: Request, asked: PredictRequest) -> Response:
-        """The emotion of every utterance, from itself and what was said before in its dialogue;
-        where `/v1/model` says `sequence` or `max_future`, from what is said later too.
+        """The emotion of every utterance, from itself and those before it in its dialogue;
+        where `/v1/model` says `sequence` or `max_future`, from later ones too.
         """
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
@@ -148,19 +148,19 @@ def api(service: Service) -> APIRouter:
                 of["features"] = as_asked(features)
         texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
         doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
-        told = [*missing(dialogues, sounds), *markup(texts), *language(texts), *doubted]
-        told = [*warnings, *told]
-        return _json({**in_force(labels), "warnings": told, "dialogues": found}, version)
+        notes = [*missing(dialogues, sounds), *markup(texts), *language(texts), *doubted]
+        notes = [*warnings, *notes]
+        return _json({**in_force(labels), "warnings": notes, "dialogues": found}, version)
 
     @router.post(
         "/conversations/{id}/utterances",
         summary="One more utterance of a conversation",
         response_description="Answered.",
-        response_model=SaidAnswer,
+        response_model=NextAnswer,
         responses=documented(400, 408, 409, 413, 415, 422, 429, 503, 504),
     )
     async def say(request: Request, id: Identity, asked: NextUtterance) -> Response:
-        """Adds what was said now and answers its emotion. The conversation begins with its first
+        """Adds the next utterance and answers its emotion. The conversation begins with its first
         utterance; `labels` that come with that one are the conversation's, and may be left out or
         given again with the next ones. Where the answer is an error, nothing is added.
 
@@ -184,18 +184,18 @@ def api(service: Service) -> APIRouter:
             index=asked.index,
             peer=peer_of(request.client),
         )
-        said = await in_time_or_why(request, work, asked)
-        told = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
-        told += doubtful([said.answer], asked.on_long)
-        answer = _leaner(said.answer.to_json(), asked.fields_)
-        if asked.return_features and said.heard:
-            answer["features"] = as_asked(said.heard)
+        turn = await in_time_or_why(request, work, asked)
+        notes = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
+        notes += doubtful([turn.answer], asked.on_long)
+        answer = _leaner(turn.answer.to_json(), asked.fields_)
+        if asked.return_features and turn.heard:
+            answer["features"] = as_asked(turn.heard)
         return _json(
             {
                 "conversation": id,
-                "index": said.index,
-                **in_force(said.labels),
-                "warnings": [*said.warnings, *told],
+                "index": turn.index,
+                **in_force(turn.labels),
+                "warnings": [*turn.warnings, *notes],
                 "utterance": answer,
             },
             version,
@@ -225,7 +225,7 @@ def api(service: Service) -> APIRouter:
         responses=documented(404, 422, 504),
     )
     async def forget(request: Request, id: Identity) -> Response:
-        """Forgets what was said, once the utterances that came before are answered."""
+        """Forgets it, once the utterances that came before are answered."""
         if not await in_time(request, service.conversations.forget(id), settings.timeout):
             raise _no_conversation(id)
         return Response(status_code=204)
@@ -297,8 +297,8 @@ def _unanswerable(
     elif "transcript" in asked[error.dialogue].model_fields_set:
         field = f"dialogues[{error.dialogue}].transcript"
     else:
-        place = f"dialogues[{error.dialogue}].utterances[{error.utterance}]"
-        field = field_of(asked[error.dialogue].utterances[error.utterance], place, error.field)
+        path = f"dialogues[{error.dialogue}].utterances[{error.utterance}]"
+        field = field_of(asked[error.dialogue].utterances[error.utterance], path, error.field)
     which = (
         f"utterance {error.utterance} (from 0) has a text that"
         if field.endswith(".transcript")

@@ -83,7 +83,7 @@ def _frames(value: Any) -> str:
 
 def _is_sound(value: Any) -> str:
     """Likewise for an utterance's audio."""
-    return "[sound]" if isinstance(value, (dict, Sound)) else "[own]"
+    return "[sound]" if isinstance(value, (dict, Sound)) else "[field]"
 
 
 def _short_speaker(pair: list[str]) -> list[str]:
@@ -150,12 +150,12 @@ class _Asked(BaseModel):
 
 
 class _CarriedThrough(BaseModel):
-    """Has fields of the caller's own, which come back in the answer."""
+    """Has fields of the caller's, which come back in the answer."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Annotated[Any, BeforeValidator(_can_be_answered)]]
     parts: ClassVar[tuple[str, ...]]
-    """What it is made of, beside the caller's own fields."""
+    """What it is made of, beside the caller's fields."""
 
     def given(self) -> dict[str, Any]:
         """The fields that were given."""
@@ -200,7 +200,7 @@ class AskedUtterance(_CarriedThrough):
             Any,
             BeforeValidator(_can_be_answered),
             WithJsonSchema({"type": ["string", "number", "boolean", "array", "null"]}),
-            Tag("[own]"),
+            Tag("[field]"),
         ],
         Discriminator(_is_sound),
     ] = Field(
@@ -208,7 +208,7 @@ class AskedUtterance(_CarriedThrough):
         description=(
             "How it sounds, where the model reads features that can be made of sound (`from_sound`"
             " of `/v1/model`): they are made of it, and may then not be given themselves. Anything"
-            " else than an object, such as a file's path, is a field of the caller's own: it comes"
+            " else than an object, such as a file's path, is a field of the caller's: it comes"
             " back in the answer, and no file is opened."
         ),
         examples=[{"data": "UklGRiQAAABXQVZF..."}],
@@ -298,7 +298,7 @@ ReturnFeatures = Annotated[
     Field(
         description=(
             "Whether an utterance that came with a sound is answered with the `features` that were"
-            " made of it. Given in its place the next time, they have the same answer, and nothing"
+            " made of it. Given instead of it the next time, they have the same answer, and nothing"
             " is to be sent or read again."
         )
     ),
@@ -306,7 +306,7 @@ ReturnFeatures = Annotated[
 
 
 class NextUtterance(AskedUtterance):
-    """What is said now, and how it is to be answered. Its other fields come back in the answer."""
+    """The next utterance, and how it is to be answered. Its other fields come back."""
 
     index: int | None = Field(
         None,
@@ -352,7 +352,7 @@ class AskedDialogue(_CarriedThrough):
         default_factory=list,
         min_length=1,
         description=(
-            "In the order in which they were said: objects, pairs of speaker and text, or texts"
+            "In their order, the oldest first: objects, pairs of speaker and text, or texts"
             " `Ann: ...`."
         ),
     )

@@ -34,40 +34,40 @@ def sounds_of(
     found: list[Sound] = []
     for number, (each, dialogue) in enumerate(zip(asked, dialogues, strict=True)):
         # A transcript has none.
-        for index, (turn, said) in enumerate(
+        for index, (turn, utterance) in enumerate(
             zip(each.utterances, dialogue.utterances, strict=False)
         ):
-            place = f"dialogues[{number}].utterances[{index}]."
-            if sound := sound_of(turn, said, limits, hearing, place, (number, index)):
+            path = f"dialogues[{number}].utterances[{index}]."
+            if sound := sound_of(turn, utterance, limits, hearing, path, (number, index)):
                 found.append(sound)
             if len(found) > limits.sounds:
                 message = (
                     f"the request holds {len(found)} sounds or more; the limit is {limits.sounds}."
                     " Send them in several requests."
                 )
-                raise ApiError(413, "too_large", message, field=f"{place}audio")
+                raise ApiError(413, "too_large", message, field=f"{path}audio")
     return found
 
 
 def sound_of(
     asked: object,
-    said: Utterance,
+    utterance: Utterance,
     limits: Limits,
     hearing: Hearing,
-    place: str = "",
+    path: str = "",
     of: tuple[int, int] = (0, 0),
 ) -> Sound | None:
-    """The sound of an utterance, if it has one; `place` comes before the field's name. Raises as
+    """The sound of an utterance, if it has one; `path` comes before the field's name. Raises as
     `sounds_of`.
     """
     data = asked.sound if isinstance(asked, AskedUtterance) else None
     if data is None:
         return None
-    field = f"{place}audio"
+    field = f"{path}audio"
     if not hearing.makers:
         message = f"{field}: no sound is read: {hearing.deaf}. Leave it out."
         raise ApiError(422, "invalid", message, field=field)
-    if both := [name for name in hearing.makers if has_known(said.features, name)]:
+    if both := [name for name in hearing.makers if has_known(utterance.features, name)]:
         message = f"{field}: the features {both[0]!r} are given too; give one of the two."
         raise ApiError(422, "invalid", message, field=field)
     if len(data) // 4 * 3 > limits.sound_bytes + 2:
@@ -100,9 +100,9 @@ def names_of(
     heard = {(each.dialogue, each.utterance) for each in sounds}
     return [
         {
-            *(name for name in said.features if has_known(said.features, name)),
+            *(name for name in utterance.features if has_known(utterance.features, name)),
             *(makers if (number, index) in heard else ()),
         }
         for number, dialogue in enumerate(dialogues)
-        for index, said in enumerate(dialogue.utterances)
+        for index, utterance in enumerate(dialogue.utterances)
     ]

@@ -58,7 +58,7 @@ export class Chart {
     const few = labels.length <= MANY;
     this.#several = utterances.some(isOfSeveral);
     this.#none = utterances.some((each) => !labelsOf(each).length);
-    this.#labels = labels.filter((label, place) => few || answers.has(label) || (!this.#several && peaks[place] >= PROBABLE));
+    this.#labels = labels.filter((label, index) => few || answers.has(label) || (!this.#several && peaks[index] >= PROBABLE));
     this.#hues = hues;
     this.#band = this.#labels.length > MANY ? 22 : 28;
     const omitted = labels.length - this.#labels.length;
@@ -85,7 +85,7 @@ export class Chart {
     this.#mark();
   }
 
-  /** Brings the chosen column into sight where the plot is wider than its place. */
+  /** Brings the chosen column into sight where the plot is wider than the page. */
   reveal(index) {
     const [left, right] = [index * this.#step, (index + 1) * this.#step];
     if (left < this.#plot.scrollLeft) this.#plot.scrollLeft = left;
@@ -94,8 +94,8 @@ export class Chart {
 
   #words(index) {
     const { speaker, text } = this.#utterances[index];
-    const said = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-    return `${index + 1} of ${this.#utterances.length}, ${inWords(this.#utterances[index])}. ${isolated(speaker)}: ${isolated(said)}`;
+    const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+    return `${index + 1} of ${this.#utterances.length}, ${inWords(this.#utterances[index])}. ${isolated(speaker)}: ${isolated(short)}`;
   }
 
   #at(event) {
@@ -157,7 +157,7 @@ export class Chart {
     return this.#utterances.map((each, column) => `${this.#x(column)},${this.#y(this.#labels.indexOf(each.emotion))}`).join(" ");
   }
 
-  // The area tells the probability, as the eye compares areas; the most probable of all fills its place.
+  // The area tells the probability, as the eye compares areas; the most probable of all fills its cell.
   #dots(utterance, column) {
     const largest = Math.min(this.#step, this.#band) / 2 - 1;
     const none = { class: "dot-none", cx: this.#x(column), cy: this.#y(this.#labels.length), r: Math.min(largest, 6) };

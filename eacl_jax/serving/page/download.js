@@ -36,9 +36,9 @@ export function toCsv({ labels, utterances, modalities }) {
 function given(utterances, modalities) {
   const numbers = Object.entries(modalities).flatMap(([name, { columns }]) => {
     const rows = utterances.map((each) => each.features?.[name]).filter(Boolean);
-    // Several frames have no place in a row.
+    // Several frames do not fit into a row.
     if (!rows.length || rows.some((frames) => frames.length > 1 && Array.isArray(frames[0]))) return [];
-    return columns.map((column, place) => ({ head: `${name}.${column}`, of: ({ features }) => features?.[name]?.flat()[place] }));
+    return columns.map((column, index) => ({ head: `${name}.${column}`, of: ({ features }) => features?.[name]?.flat()[index] }));
   });
   const audio = utterances.some((each) => each.audio) ? [{ head: "audio", of: (each) => each.audio }] : [];
   return [...numbers, ...audio];

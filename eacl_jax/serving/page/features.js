@@ -16,10 +16,10 @@ export class FeaturesError extends Error {
 }
 
 /** What the model reads beside the text, as nodes for the line on the model; none for a model of texts. */
-export function told(features) {
+export function inWordsOf(features) {
   if (!features) return [];
-  const kinds = Object.entries(features.modalities).flatMap(([name, kind], place) => [
-    place ? ", and " : "",
+  const kinds = Object.entries(features.modalities).flatMap(([name, kind], index) => [
+    index ? ", and " : "",
     html("strong", {}, name),
     ` (${numbersOf(kind, MANY, "")})`,
   ]);
@@ -34,7 +34,7 @@ export function told(features) {
  */
 export function form(utterance, features, limits, give, hear) {
   const heard = madeOfSound(features);
-  // The sound is in place of these.
+  // The sound replaces these.
   const given = utterance.sound ? heard : [];
   const kinds = Object.entries(features.modalities).filter(([name]) => !given.includes(name));
   const fields = kinds.flatMap(([name, kind]) => field(name, kind, utterance.features?.[name]));

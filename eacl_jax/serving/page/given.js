@@ -27,7 +27,7 @@ function numbersIn(features) {
   return Object.values(features).flat(2).length;
 }
 
-/** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as a field of one's own. */
+/** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as another field. */
 export function written({ sound, features, ...answer }) {
   const all = { ...features, ...sound?.features };
   return { ...answer, ...(Object.keys(all).length && { features: all }), ...(sound && { audio: sound.name }) };
@@ -44,18 +44,18 @@ export function hasGiven({ features, sound }) {
  */
 export function carriedOver(before, now) {
   const pairs = matched(before, now);
-  const free = (places, all, number) => [...all.keys()].filter((place) => !places.some((pair) => pair[number] === place));
+  const free = (matches, all, side) => [...all.keys()].filter((index) => !matches.some((pair) => pair[side] === index));
   // An utterance that was moved, if there is no other like it.
-  for (const place of free(pairs, before, 0).filter((place) => hasGiven(before[place]))) {
-    const like = free(pairs, now, 1).filter((other) => isSame(before[place], now[other]));
-    if (like.length === 1) pairs.push([place, like[0]]);
+  for (const index of free(pairs, before, 0).filter((each) => hasGiven(before[each]))) {
+    const like = free(pairs, now, 1).filter((other) => isSame(before[index], now[other]));
+    if (like.length === 1) pairs.push([index, like[0]]);
   }
   const given = now.map(({ speaker, text }) => ({ speaker, text }));
   for (const [from, to] of pairs) {
     const { features, sound } = before[from];
     Object.assign(given[to], features && { features }, sound && { sound });
   }
-  const lost = free(pairs, before, 0).map((place) => before[place]).filter(hasGiven);
+  const lost = free(pairs, before, 0).map((index) => before[index]).filter(hasGiven);
   return { given, lost };
 }
 
@@ -63,13 +63,13 @@ export function carriedOver(before, now) {
 const NAMED = 3;
 
 /** What is no longer there of utterances that had numbers or sounds, in a sentence. */
-export function toldLost(lost) {
+export function lostInWords(lost) {
   const named = lost.slice(0, NAMED).map(({ speaker, text, features, sound }) => {
     const what = [...(features ? ["numbers"] : []), ...(sound ? ["sound"] : [])].join(" and ");
     return `the ${what} of “${isolated(shortened(lineOf({ speaker, text })))}”`;
   });
   if (lost.length > NAMED) named.push(`of ${count(lost.length - NAMED, "other utterance")}`);
-  return `Left out, as what is said was changed: ${named.join("; ")}.`;
+  return `Left out, as the utterances were changed: ${named.join("; ")}.`;
 }
 
 function shortened(line) {
@@ -81,7 +81,7 @@ function isSame(one, other) {
   return one.speaker === other.speaker && one.text === other.text;
 }
 
-/** Pairs of places of a longest common subsequence; of several, one that keeps most of what was given. */
+/** Pairs of indexes of a longest common subsequence; of several, one that keeps most of what was given. */
 function matched(before, now) {
   const value = before.map((each) => before.length + 1 + (hasGiven(each) ? 1 : 0));
   const best = Array.from({ length: before.length + 1 }, () => new Float64Array(now.length + 1));

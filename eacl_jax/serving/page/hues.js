@@ -26,6 +26,6 @@ export function assignHues(labels) {
   const all = [...Array(hues).keys()];
   const free = all.filter((hue) => ![...taken.values()].includes(hue));
   const rest = labels.filter((label) => !taken.has(label));
-  rest.forEach((label, place) => taken.set(label, place < free.length ? free[place] : all[(place - free.length) % hues]));
+  rest.forEach((label, index) => taken.set(label, index < free.length ? free[index] : all[(index - free.length) % hues]));
   return taken;
 }

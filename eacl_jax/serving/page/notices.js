@@ -1,13 +1,13 @@
 // Messages next to what they are about, and for those who hear the page.
 
 /** Shows a message below an input (its `ID-error` element), and takes the reader there. */
-export function showError(input, message, place = input) {
+export function showError(input, message, target = input) {
   const shown = errorOf(input);
   shown.textContent = message;
   shown.classList.toggle("verbatim", isVerbatim(message));
   shown.hidden = false;
-  place.setAttribute("aria-invalid", "true");
-  place.focus();
+  target.setAttribute("aria-invalid", "true");
+  target.focus();
   shown.scrollIntoView({ block: "nearest" });
 }
 
@@ -17,10 +17,10 @@ export function isVerbatim(message) {
 }
 
 /** Takes the message back. */
-export function hideError(input, place = input) {
+export function hideError(input, target = input) {
   errorOf(input).hidden = true;
   errorOf(input).textContent = "";
-  place.removeAttribute("aria-invalid");
+  target.removeAttribute("aria-invalid");
 }
 
 /** Says something to screen readers when they are free. */

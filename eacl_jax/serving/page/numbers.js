@@ -1,6 +1,6 @@
 // Numbers as a reader sees them.
 
-/** A probability in percent; what would round to nothing is told apart from nothing. */
+/** A probability in percent; what would round to nothing differs from nothing. */
 export function percent(share) {
   if (share > 0 && share < 0.005) return "<1%";
   return `${Math.round(100 * share)}%`;

@@ -6,8 +6,8 @@ import { Chart } from "./chart.js";
 import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
-import { FeaturesError, idOf, told, typed as typedFeatures } from "./features.js";
-import { asked, carriedOver, hasGiven, keeping, toldLost, written } from "./given.js";
+import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
+import { asked, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, isVerbatim, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -24,7 +24,7 @@ const find = (id) => document.getElementById(id);
 const text = find("text");
 const labelsText = find("labels");
 const speaker = find("speaker");
-const said = find("said");
+const nextText = find("next-text");
 
 const service = new Service(new TokenDialog());
 const chat = new Chat(choose);
@@ -33,8 +33,8 @@ const panel = new Panel(choose, giveFeatures, giveSound);
 
 /** What the service says of its model; null until it has answered. */
 let model = null;
-/** Own labels that are in force, as they were typed, or null for the model's. */
-let own = null;
+/** The reader's labels that are in force, as they were typed, or null for the model's. */
+let typedLabels = null;
 /**
  * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, null for none, `words` and `thresholds`
  * map labels. Utterances keep the features and the sound that were given with them, which answers do not repeat.
@@ -67,7 +67,7 @@ async function exchange(box, task, fail) {
 
 async function readModel() {
   if (model === null) await askModel();
-  tellModel();
+  showModel();
 }
 
 async function askModel() {
@@ -82,49 +82,49 @@ async function predict(dialogues, labels) {
   return found;
 }
 
-function tellModel() {
+function showModel() {
   const named = html("strong", {}, html("bdi", {}, model.name));
-  const labels = own === null ? model.labels : shown.labels;
-  const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, place) => (place ? [", ", ...withWord(label)] : withWord(label)));
-  const kind = own === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
-  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...told(model.features), trust());
-  find("context").textContent = `${toldFrom()}.`;
+  const labels = typedLabels === null ? model.labels : shown.labels;
+  const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, index) => (index ? [", ", ...withWord(label)] : withWord(label)));
+  const kind = typedLabels === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
+  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...inWordsOf(model.features), trust());
+  find("context").textContent = `${answeredFrom()}.`;
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
 }
 
 /** What an answer depends on. */
-function toldFrom() {
+function answeredFrom() {
   if (model.features && !model.features.text) {
     const names = Object.keys(model.features.modalities).map(isolated).join(" and ");
     return `its features (${names}), which you give once it is shown; its words are not read`;
   }
-  return readsAhead() ? "its words and from what was said before and after it" : "its words and from what was said before it";
+  return readsAhead() ? "its words and from the utterances before and after it" : "its words and from the utterances before it";
 }
 
-/** Whether answers depend on what is said later. */
+/** Whether answers depend on later utterances. */
 function readsAhead() {
-  return model.max_future > 0 || (model.sequence && own === null);
+  return model.max_future > 0 || (model.sequence && typedLabels === null);
 }
 
-/** A label, and the word behind it where that is another one of the reader's own. */
+/** A label, and the word behind it where that is another one. */
 function withWord(label) {
-  const word = own === null ? label : shown.words.get(label);
+  const word = typedLabels === null ? label : shown.words.get(label);
   return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word.replaceAll("|", ", "))])];
 }
 
 function trust() {
   if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
-  if (own !== null) return "They were not trained, and their probabilities are not calibrated.";
+  if (typedLabels !== null) return "They were not trained, and their probabilities are not calibrated.";
   if (model.temperature === 1) return "Its probabilities are not calibrated.";
   return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on utterances like those it was tuned on.";
 }
 
 function trustOfSeveral() {
-  if (own !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
-  return "Each has a probability of its own, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
+  if (typedLabels !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
+  return "Each has a probability, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
 }
 
-/** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `own`. */
+/** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `typedLabels`. */
 async function answer(labels) {
   const typed = text.value;
   const same = isAnswered();
@@ -133,7 +133,7 @@ async function answer(labels) {
   let found = await predict([dialogue], labels);
   if (same) keeping(shown.utterances, found, model.limits.numbers);
   else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
-  own = labels;
+  typedLabels = labels;
   show(typed, found);
 }
 
@@ -142,7 +142,7 @@ async function answerEdited(found, labels) {
   const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
   const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels), model.limits.numbers) : found;
   lost.forEach((each) => forget(each.sound));
-  return lost.length ? { ...whole, warnings: [...whole.warnings, toldLost(lost)] } : whole;
+  return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
 
 /** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
@@ -153,9 +153,9 @@ function giveFeatures(box) {
   exchange(box, () => answerWithFeatures(index), (error) => {
     const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
     comeBack(index);
-    const place = (name && find(idOf(name))) || find(fields[0].id);
-    place.closest("details")?.setAttribute("open", "");
-    showError(place, error.message);
+    const field = (name && find(idOf(name))) || find(fields[0].id);
+    field.closest("details")?.setAttribute("open", "");
+    showError(field, error.message);
   });
 }
 
@@ -190,7 +190,7 @@ function giveSound(sound, index = chosen) {
   });
 }
 
-/** The same once another answer has come, if `before` is still said there. */
+/** The same once another answer has come, if `before` is still there. */
 function giveSoundLate(sound, index, before) {
   const { speaker: who, text: what } = shown.utterances[index] ?? {};
   if (who === before.speaker && what === before.text) {
@@ -204,17 +204,17 @@ function giveSoundLate(sound, index, before) {
 
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
-  const given = shown.utterances.map((each, place) => (place === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], own), model.limits.numbers));
+  const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels), model.limits.numbers));
   choose(index);
 }
 
 function show(typed, { labels, words, thresholds, warnings, dialogues: [utterances] }) {
   shown = { typed, labels, words, thresholds, hues: assignHues(labels), utterances };
-  tellModel();
+  showModel();
   find("empty").hidden = true;
   find("results").hidden = false;
-  find("restore").hidden = own === null;
+  find("restore").hidden = typedLabels === null;
   if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
   find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: isVerbatim(each) ? "caveat verbatim" : "caveat" }, each)));
   chat.show(utterances, shown.hues);
@@ -268,7 +268,7 @@ function ask() {
     later.push(() => isAnswered() || ask());
     return;
   }
-  exchange(find("ask"), () => answer(own), (error) => {
+  exchange(find("ask"), () => answer(typedLabels), (error) => {
     if (error.field?.startsWith("labels")) showLabelsError(error.message);
     else showError(text, error.message);
   });
@@ -280,7 +280,7 @@ function isAnswered() {
 }
 
 function showLabelsError(message) {
-  find("own").querySelector("details").open = true;
+  find("your-labels").querySelector("details").open = true;
   showError(labelsText, message);
 }
 
@@ -292,10 +292,10 @@ function askWith(labels) {
     return;
   }
   if (busy) {
-    later.push(() => (own === labels && isAnswered()) || askWith(labels));
+    later.push(() => (typedLabels === labels && isAnswered()) || askWith(labels));
     return;
   }
-  exchange(find("own"), () => answer(labels), (error) => {
+  exchange(find("your-labels"), () => answer(labels), (error) => {
     if (error.field?.startsWith("dialogues")) showError(text, error.message);
     else showLabelsError(error.message);
   });
@@ -305,13 +305,13 @@ function askWith(labels) {
 class NameError extends Error {}
 
 async function addReply() {
-  const next = { speaker: speaker.value.trim(), text: said.value.trim() };
+  const next = { speaker: speaker.value.trim(), text: nextText.value.trim() };
   const typed = text.value;
   const plain = isPlain(typed, shown.utterances);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
   // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
   const check = names.length ? [{ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) }] : [];
-  const askFrom = (first) => predict([{ utterances: [...shown.utterances.slice(first).map(asked), lineOf(next)] }, ...check], own);
+  const askFrom = (first) => predict([{ utterances: [...shown.utterances.slice(first).map(asked), lineOf(next)] }, ...check], typedLabels);
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.
   let whole = readsAhead() || Boolean(model.features);
@@ -325,7 +325,7 @@ async function addReply() {
   const [utterances, read] = found.dialogues;
   const answered = utterances.at(-1);
   if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
-  const lost = names.find((name, place) => read[place].speaker !== name);
+  const lost = names.find((name, index) => read[index].speaker !== name);
   if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole, unless it is being edited.
   const goesOn = `${plain ? typed.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
@@ -346,10 +346,10 @@ async function addReply() {
     refresh();
   }
   chart.reveal(shown.utterances.length - 1);
-  if (said.value.trim() === next.text) said.value = "";
-  if (!isRecording()) said.focus({ preventScroll: true });
-  const told = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
-  announce(`${answered.speaker}: ${told}.`);
+  if (nextText.value.trim() === next.text) nextText.value = "";
+  if (!isRecording()) nextText.focus({ preventScroll: true });
+  const inShort = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
+  announce(`${answered.speaker}: ${inShort}.`);
 }
 
 function unreadable(name) {
@@ -357,11 +357,11 @@ function unreadable(name) {
 }
 
 function reply() {
-  hideError(said, speaker);
-  hideError(said);
-  if (!speaker.value.trim()) showError(said, "Say who speaks; any name will do.", speaker);
-  else if (!said.value.trim()) showError(said, "Type what is said.");
-  else exchange(find("reply"), addReply, (error) => showError(said, error.message, error instanceof NameError ? speaker : said));
+  hideError(nextText, speaker);
+  hideError(nextText);
+  if (!speaker.value.trim()) showError(nextText, "Say who speaks; any name will do.", speaker);
+  else if (!nextText.value.trim()) showError(nextText, "Type the next utterance.");
+  else exchange(find("reply"), addReply, (error) => showError(nextText, error.message, error instanceof NameError ? speaker : nextText));
 }
 
 function takeText(value) {
@@ -370,7 +370,7 @@ function takeText(value) {
   ask();
 }
 
-/** What the reader has typed can be had back after another text took its place. */
+/** What the reader has typed can be had back after another text replaced it. */
 function offerDraft(written) {
   if (!written.trim() || offered.has(written)) return;
   find("draft").hidden = false;
@@ -404,7 +404,7 @@ function onSubmit(form, act) {
 }
 
 onSubmit("ask", ask);
-onSubmit("own", () => {
+onSubmit("your-labels", () => {
   if (labelsText.value.trim()) askWith(labelsText.value);
   else showLabelsError("At least two labels are needed, such as “calm, worried”.");
 });

@@ -45,7 +45,7 @@ export class Panel {
     // Not where labels' frequencies or the rest of the dialogue count as well.
     const highest = Math.max(...labels.map((label) => utterance.cosines[label]));
     const nearest = utterance.cosines[utterance.emotion] === highest ? " The nearest anchor is the answer." : "";
-    // Redrawn by its own buttons: the keyboard must not fall out of the panel.
+    // Redrawn by its buttons: the keyboard must not fall out of the panel.
     const focused = this.#box.contains(document.activeElement) ? document.activeElement.id : "";
     this.#box.classList.add("open");
     this.#box.replaceChildren(
@@ -82,7 +82,7 @@ export class Panel {
               "label’s threshold: from there on it is answered. "
           : ": how likely the model holds each emotion; together they make 100%. ",
         html("strong", {}, "Cosine"),
-        ": how near the utterance is to the emotion’s anchor, the place of its word in the model’s space. " +
+        ": how near the utterance is to the emotion’s anchor, where its word stands in the model’s space. " +
           `+1 is the same direction, 0 unrelated, −1 opposite.${several ? "" : nearest}`,
       ),
     );

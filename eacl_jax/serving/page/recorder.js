@@ -1,4 +1,4 @@
-// The microphone: what is said into it, as a WAV file of 16 bit, mono, 16 kHz.
+// The microphone: what it hears, as a WAV file of 16 bit, mono, 16 kHz.
 
 const RATE = 16_000;
 
@@ -84,7 +84,7 @@ function reason({ name, message }) {
 /** Samples from -1 to 1 as a WAV file. */
 function wav(samples) {
   const bytes = new DataView(new ArrayBuffer(44 + 2 * samples.length));
-  const word = (at, text) => [...text].forEach((letter, place) => bytes.setUint8(at + place, letter.charCodeAt(0)));
+  const word = (at, text) => [...text].forEach((letter, index) => bytes.setUint8(at + index, letter.charCodeAt(0)));
   word(0, "RIFF");
   bytes.setUint32(4, 36 + 2 * samples.length, true);
   word(8, "WAVEfmt ");
@@ -97,6 +97,6 @@ function wav(samples) {
   bytes.setUint16(34, 16, true);
   word(36, "data");
   bytes.setUint32(40, 2 * samples.length, true);
-  samples.forEach((sample, place) => bytes.setInt16(44 + 2 * place, Math.max(-1, Math.min(1, sample)) * 0x7fff, true));
+  samples.forEach((sample, index) => bytes.setInt16(44 + 2 * index, Math.max(-1, Math.min(1, sample)) * 0x7fff, true));
   return new Blob([bytes], { type: "audio/wav" });
 }

@@ -28,12 +28,12 @@ export class Service {
   }
 
   /**
-   * Answers dialogues, each `{transcript}` or `{utterances}`; `own` are labels as they were typed, or null.
+   * Answers dialogues, each `{transcript}` or `{utterances}`; `typedLabels` are labels as they were typed, or null.
    * Gives the model's version, the labels, Maps to their words and to their thresholds (empty where an utterance has one label),
    * warnings, and each dialogue's utterances; those with a sound have the `features` that were made of it.
    */
-  async predict(dialogues, own) {
-    const labels = own === null ? {} : { labels: own };
+  async predict(dialogues, typedLabels) {
+    const labels = typedLabels === null ? {} : { labels: typedLabels };
     const { content: answer, version } = await this.#request("v1/predict", { dialogues, ...labels, return_features: true });
     return {
       version,

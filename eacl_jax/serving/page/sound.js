@@ -54,21 +54,21 @@ export function soundBox(utterance, features, limits, hear) {
   const described = { "aria-describedby": "sound-hint sound-error" };
   const upload = html("button", { type: "button", id: "sound-upload", ...described }, "Upload a sound");
   const record = html("button", { type: "button", id: "sound-record", ...described }, html("span", { class: "record-dot", "aria-hidden": "true" }), html("span", {}, "Record"));
-  const told = (action) => action.catch((error) => {
+  const withErrors = (action) => action.catch((error) => {
     announce("");
     showError(record, error.message, error instanceof MicrophoneError ? record : upload);
   });
-  const clear = () => [record, upload].forEach((place) => hideError(record, place));
+  const clear = () => [record, upload].forEach((button) => hideError(record, button));
   upload.addEventListener("click", () => picker.click());
   picker.addEventListener("change", () => {
     const [file] = picker.files;
     clear();
-    if (file) told(take(file, limits, makes, give));
+    if (file) withErrors(take(file, limits, makes, give));
     picker.value = "";
   });
   record.addEventListener("click", () => {
     clear();
-    told(running ? finish(record, makes, give) : begin(record, limits, makes, give));
+    withErrors(running ? finish(record, makes, give) : begin(record, limits, makes, give));
   });
   const { sound } = utterance;
   const box = html(

@@ -13,7 +13,7 @@ export function flatten({ speaker, text }) {
 /** Whether each line of the text is one of the utterances, so that a further one may stand below. A chat's export is not. */
 export function isPlain(text, utterances) {
   const lines = text.split(/\r\n|\r|\n/).map((line) => line.trim()).filter(Boolean);
-  return lines.length === utterances.length && lines.every((line, place) => isLineOf(line, utterances[place]));
+  return lines.length === utterances.length && lines.every((line, index) => isLineOf(line, utterances[index]));
 }
 
 // Who speaks where a line does not say so.

@@ -1,4 +1,4 @@
-"""Which conversations are kept, for whom, and until when."""
+"""Which conversations are kept, for which callers, and until when."""
 
 import asyncio
 

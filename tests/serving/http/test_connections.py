@@ -35,7 +35,8 @@ def app(patience, monkeypatch) -> Any:
     monkeypatch.setattr(connections, "_LINGER_SECONDS", 0.2)
     recognizer: Any = Gated()
     return create_app(
-        recognizer, ServiceSettings(warm=False, connections=4, requests=1, timeout=patience)
+        recognizer,
+        ServiceSettings(compile_ahead=False, connections=4, requests=1, timeout=patience),
     )
 
 
@@ -168,7 +169,7 @@ def test_answers_that_nobody_reads_are_dropped(app, connect):
     ],
     ids=range(9),
 )
-def test_what_is_no_request_is_told_so(connect, sent, status, code, words):
+def test_what_is_no_request_is_answered_so(connect, sent, status, code, words):
     answer = read(connect(sent))
     assert code_of(answer) == (status, code)
     assert words in answer

@@ -66,7 +66,7 @@ def chunks(*parts: bytes, end: bool = True) -> Any:
 
 def test_a_body_in_pieces_is_put_together():
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False))
+        app = create_app(Gated(), ServiceSettings(compile_ahead=False))
         async with app.router.lifespan_context(app):
             return await ask(app, chunks(BODY[:1], b"", BODY[1:20], BODY[20:]), CHUNKED)
 
@@ -84,7 +84,9 @@ def test_a_body_without_end_is_not_kept():
         return {"type": "http.request", "body": b" " * 2**16, "more_body": True}
 
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False, limits=Limits(body_bytes=2**18)))
+        app = create_app(
+            Gated(), ServiceSettings(compile_ahead=False, limits=Limits(body_bytes=2**18))
+        )
         return await ask(app, endless, CHUNKED)
 
     status, headers, content, sent = asyncio.run(go())
@@ -104,7 +106,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
             reads += 1
             return {"type": "http.disconnect"}
 
-        app = create_app(Gated(), ServiceSettings(warm=False))
+        app = create_app(Gated(), ServiceSettings(compile_ahead=False))
         headers = [*JSON, (b"content-length", b"9" * 5000)]
         return await ask(app, hung_up, headers)
 
@@ -114,7 +116,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
 
 def test_a_body_that_does_not_come_is_not_waited_for():
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False, timeout=0.05))
+        app = create_app(Gated(), ServiceSettings(compile_ahead=False, timeout=0.05))
         return await ask(app, chunks(BODY[:5], end=False), CHUNKED)
 
     status, _, content, _ = asyncio.run(go())
@@ -123,7 +125,7 @@ def test_a_body_that_does_not_come_is_not_waited_for():
 
 def test_bodies_that_do_not_arrive_keep_nobody_out():
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False, requests=2))
+        app = create_app(Gated(), ServiceSettings(compile_ahead=False, requests=2))
         async with app.router.lifespan_context(app):
             slow = [
                 asyncio.create_task(ask(app, chunks(BODY[:5], end=False), CHUNKED))
@@ -142,7 +144,7 @@ def test_bodies_that_do_not_arrive_keep_nobody_out():
 def test_one_address_leaves_room_to_others():
     async def go():
         stub = Gated()
-        app = create_app(stub, ServiceSettings(warm=False, requests=4))
+        app = create_app(stub, ServiceSettings(compile_ahead=False, requests=4))
         stub.gate.close()
         async with app.router.lifespan_context(app):
             addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
@@ -169,7 +171,7 @@ def test_where_bytes_have_no_room_the_first_body_of_the_greatest_sender_gives_wa
 
     async def go():
         app = create_app(
-            Gated(), ServiceSettings(warm=False, requests=2, limits=Limits(body_bytes=100))
+            Gated(), ServiceSettings(compile_ahead=False, requests=2, limits=Limits(body_bytes=100))
         )
         async with app.router.lifespan_context(app):
             part, senders = b" " * 60, ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
@@ -233,7 +235,9 @@ def test_what_bodies_unpack_to_has_room_or_is_refused():
 )
 def test_bodies_may_be_gzip(body, encoding, status, words):
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False, limits=Limits(body_bytes=2**18)))
+        app = create_app(
+            Gated(), ServiceSettings(compile_ahead=False, limits=Limits(body_bytes=2**18))
+        )
         async with app.router.lifespan_context(app):
             headers = [
                 *JSON,
@@ -259,7 +263,7 @@ def test_no_more_of_a_gzip_is_unpacked_than_a_body_may_have():
 
 def test_who_hangs_up_while_sending_is_forgotten():
     async def go():
-        app = create_app(Gated(), ServiceSettings(warm=False))
+        app = create_app(Gated(), ServiceSettings(compile_ahead=False))
         parts = iter([{"type": "http.request", "body": BODY[:5], "more_body": True}])
 
         async def receive():

@@ -35,24 +35,24 @@ def test_an_utterance_shows_probabilities_and_cosines(visit):
     panel = page.get_by_role("complementary")
     expect(panel).to_contain_text("Utterance 1 of 4")
     expect(panel).to_contain_text("I feel joy")
-    told = answer("Ann", "I feel joy")
-    ranked = sorted(LABELS, key=lambda label: -told.probabilities[label])
+    expected = answer("Ann", "I feel joy")
+    ranked = sorted(LABELS, key=lambda label: -expected.probabilities[label])
     names = panel.locator("tbody th").all_inner_texts()
     assert [name.split("\n") for name in names] == [
         ["neutral", "anchor: calm"] if each == "neutral" else [each] for each in ranked
     ]
     assert panel.locator("tbody .share .number").all_inner_texts() == [
-        f"{told.probabilities[label]:.0%}" for label in ranked
+        f"{expected.probabilities[label]:.0%}" for label in ranked
     ]
     cosines = panel.locator("tbody td:last-child").all_inner_texts()
     assert [float(each.replace("−", "-")) for each in cosines] == pytest.approx(
-        [told.cosines[label] for label in ranked], abs=0.0051
+        [expected.cosines[label] for label in ranked], abs=0.0051
     )
     bars = panel.locator(".bar").evaluate_all(
         "bars => bars.map(bar => parseFloat(getComputedStyle(bar, '::before').width) /"
         " bar.clientWidth)"
     )
-    assert bars[0] == pytest.approx(told.confidence, abs=0.02)
+    assert bars[0] == pytest.approx(expected.confidence, abs=0.02)
 
 
 def test_the_keyboard_alone_will_do(visit):
@@ -67,7 +67,7 @@ def test_the_keyboard_alone_will_do(visit):
     reached = []
     for _ in range(
         12
-    ):  # button, 5 examples, own labels, 2 downloads, chart, chat: what Tab reaches, in this order
+    ):  # button, 5 examples, labels, 2 downloads, chart, chat: what Tab reaches, in this order
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
@@ -171,7 +171,7 @@ def test_an_utterance_is_added_with_the_past_that_counts(visit):
         page.get_by_label("Conversation", exact=True).input_value() == f"{CHAT}\nDora: pure disgust"
     )
     page.get_by_role("button", name="Add").click()
-    expect(page.locator("#reply-error")).to_have_text("Type what is said.")
+    expect(page.locator("#reply-error")).to_have_text("Type the next utterance.")
 
 
 CHAIN = Chain(
@@ -273,7 +273,7 @@ def test_markup_is_text(visit):
     expect(page.get_by_role("complementary")).to_contain_text(odd)
     use_labels(page, f"{odd}\ncalm")
     expect(page.locator("#lanes li")).to_have_count(2)
-    assert images == page.locator("img").count() == 1  # the page's own icon
+    assert images == page.locator("img").count() == 1  # the page's icon
     assert page.locator("main script, main b").count() == 0
 
 
@@ -285,7 +285,7 @@ def download(page: Page, name: str) -> str:
 
 def test_downloads_can_be_read_and_run_nothing(visit):
     page = visit()
-    said = [
+    turns = [
         ("Ann", 'joy, "really"'),
         ("Ann", "=HYPERLINK(1)"),
         ("Ann", "-1"),
@@ -293,7 +293,7 @@ def test_downloads_can_be_read_and_run_nothing(visit):
         ("Ann", "@x"),
         ("Zoë", "héllo 🎉"),
     ]
-    show(page, "\n".join(f"{speaker}: {text}" for speaker, text in said))
+    show(page, "\n".join(f"{speaker}: {text}" for speaker, text in turns))
     table = download(page, "Download CSV")
     assert table.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"), newline="")))
@@ -309,16 +309,16 @@ def test_downloads_can_be_read_and_run_nothing(visit):
     )
     assert list(rows[0]) == [*kept, *(f"p({label})" for label in LABELS)]
     assert [row["text"] for row in rows] == [
-        f"'{text}" if text[0] in "=+-@" else text for _, text in said
+        f"'{text}" if text[0] in "=+-@" else text for _, text in turns
     ]
-    assert [row["speaker"] for row in rows] == [speaker for speaker, _ in said]
+    assert [row["speaker"] for row in rows] == [speaker for speaker, _ in turns]
     assert {(row["truncated"], row["unknown_text"]) for row in rows} == {("False", "False")}
-    told = answer(*said[0])
+    expected = answer(*turns[0])
     assert {label: float(rows[0][f"p({label})"]) for label in LABELS} == pytest.approx(
-        told.probabilities, abs=1e-6
+        expected.probabilities, abs=1e-6
     )
     saved = json.loads(download(page, "Download JSON"))
-    assert saved["utterances"] == [answer(*each).to_json() for each in said]
+    assert saved["utterances"] == [answer(*each).to_json() for each in turns]
     assert (saved["model"], saved["labels"]) == ("stub", WORDS)
 
 

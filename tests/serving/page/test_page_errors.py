@@ -7,7 +7,7 @@ from tests.stubs.browser import CHAT, fail_with, show, use_labels
 from tests.stubs.page import TOKEN, serving
 
 
-def test_nothing_typed_is_told(visit):
+def test_nothing_typed_is_shown_as_a_mistake(visit):
     page = visit()
     page.get_by_role("button", name="Show emotions").click()
     expect(page.locator("#text-error")).to_contain_text("first")
@@ -25,7 +25,7 @@ def test_nothing_typed_is_told(visit):
         ("joy: happy, sad= sorrowful, joy: glad", "twice"),
     ],
 )
-def test_labels_that_cannot_be_used_are_told_beside_them(visit, typed, message):
+def test_labels_that_cannot_be_used_are_shown_beside_them(visit, typed, message):
     page = visit()
     show(page)
     use_labels(page, typed)
@@ -53,7 +53,7 @@ def test_labels_that_cannot_be_used_are_told_beside_them(visit, typed, message):
         (502, "<html>", {}, "The service failed (status 502). Try again."),
     ],
 )
-def test_errors_are_told_beside_the_text(visit, status, body, headers, message):
+def test_errors_are_shown_beside_the_text(visit, status, body, headers, message):
     page = visit()
     fail_with(page, status, body, **headers)
     text = page.get_by_label("Conversation", exact=True)
@@ -68,7 +68,7 @@ def test_errors_are_told_beside_the_text(visit, status, body, headers, message):
     expect(text).not_to_have_attribute("aria-invalid", "true")
 
 
-def test_errors_of_labels_and_replies_are_told_where_they_belong(visit):
+def test_errors_of_labels_and_replies_are_shown_where_they_belong(visit):
     page = visit()
     show(page)
     fail_with(page, 413, {"error": {"code": "x", "message": "Too many labels.", "field": "labels"}})
@@ -86,16 +86,16 @@ def test_errors_of_labels_and_replies_are_told_where_they_belong(visit):
 
 def test_waiting_is_shown_and_nothing_is_asked_twice(visit):
     page = visit()
-    held: list[Route] = []
-    page.route("**/v1/predict", lambda route: held.append(route))
+    waiting: list[Route] = []
+    page.route("**/v1/predict", lambda route: waiting.append(route))
     page.get_by_label("Conversation", exact=True).fill(CHAT)
     with page.expect_request("**/v1/predict"):
         page.get_by_role("button", name="Show emotions").click()
     expect(page.locator("#ask .waiting")).to_be_visible()
     page.get_by_role("button", name="Show emotions").click()
     page.get_by_label("Conversation", exact=True).press("Control+Enter")
-    assert len(held) == 1
-    held[0].continue_()
+    assert len(waiting) == 1
+    waiting[0].continue_()
     expect(page.get_by_role("option")).to_have_count(4)
     expect(page.locator("#ask .waiting")).to_be_hidden()
 

@@ -39,11 +39,11 @@ def give(page, number, **typed):
 
 def test_it_says_what_the_model_reads(visit, textless):
     page, other = visit(), visit(textless)
-    told = re.compile(r"told from\s+its features .*voice.*its words are not read")
-    expect(other.locator("#empty")).to_contain_text(told)
-    expect(page.locator("#empty")).to_contain_text("from its words and from what was said before")
-    told = "reads voice (3 numbers: duration, loudness, pitch), and face (2 numbers): choose"
-    expect(page.locator("#model")).to_contain_text(told)
+    words = re.compile(r"answered from\s+its features .*voice.*its words are not read")
+    expect(other.locator("#empty")).to_contain_text(words)
+    expect(page.locator("#empty")).to_contain_text("from its words and from the utterances before")
+    words = "reads voice (3 numbers: duration, loudness, pitch), and face (2 numbers): choose"
+    expect(page.locator("#model")).to_contain_text(words)
     show(page).nth(1).click()
     panel = page.get_by_role("complementary")
     expect(panel).to_contain_text("3 numbers, in this order: duration, loudness, pitch.")
@@ -94,14 +94,14 @@ def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
     utterances = asked[-1]["dialogues"][0]["utterances"]
     expected = [None, None, {"voice": [2, 2, 2]}, None, None]
     assert [each.get("features") for each in utterances] == expected
-    told = page.locator("#warnings").get_by_text("Left out, as")
-    expect(told).to_contain_text(re.compile("the numbers of “.?Ben: what a surprise"))
-    expect(told).not_to_contain_text("Monday")
+    words = page.locator("#warnings").get_by_text("Left out, as")
+    expect(words).to_contain_text(re.compile("the numbers of “.?Ben: what a surprise"))
+    expect(words).not_to_contain_text("Monday")
 
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "words"),
     [
         ("1, loud, 2", "“loud” is no number"),
         ("1, 2", "utterance 1: there are 2 numbers, and the model reads 3"),
@@ -110,15 +110,15 @@ def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
         ("1\t2\t1e39", "a number is infinite"),
     ],
 )
-def test_a_mistake_is_told_at_the_field(visit, typed, told):
+def test_a_mistake_is_shown_at_the_field(visit, typed, words):
     page = visit()
     show(page)
     give(page, 0, voice=typed)
     error = page.locator("#features-voice-error")
-    expect(error).to_contain_text(told)
+    expect(error).to_contain_text(words)
     # What the reader typed stays as it is; other messages begin as sentences do.
     case = error.evaluate("each => getComputedStyle(each, '::first-letter').textTransform")
-    assert case == ("none" if told.startswith("“") else "uppercase")
+    assert case == ("none" if words.startswith("“") else "uppercase")
     expect(page.locator("#features-voice")).to_have_value(typed)
     give(page, 0, voice='{"pitch": 1, "duration": 3}')
     expect(page.locator("#features-voice")).to_have_value("3, , 1")

@@ -86,12 +86,13 @@ def test_examples_are_dialogues_of_the_corpus_without_their_emotions(client):
         assert set(each) == {"id", "title", "utterances"}
         assert each["title"]
         assert each["utterances"] == [
-            {"speaker": said.speaker, "text": said.text} for said in dialogue.utterances
+            {"speaker": utterance.speaker, "text": utterance.text}
+            for utterance in dialogue.utterances
         ]
     assert (
         len(
             {
-                tuple(sorted({said.emotion for said in corpus[each["id"]].utterances}))
+                tuple(sorted({utterance.emotion for utterance in corpus[each["id"]].utterances}))
                 for each in given
             }
         )

@@ -123,8 +123,8 @@ def test_texts_of_other_directions_keep_their_order(visit):
     options = show(page, 'דנה: שלום (joy) 100%\nAnn: She said "שלום"')
     options.first.click()
     quote = page.get_by_role("complementary").locator(".quote")
-    for place in (options.first.locator(".text"), quote):
-        assert place.evaluate("element => getComputedStyle(element).direction") == "rtl"
+    for element in (options.first.locator(".text"), quote):
+        assert element.evaluate("element => getComputedStyle(element).direction") == "rtl"
     assert (
         options.nth(1).locator(".text").evaluate("element => getComputedStyle(element).direction")
         == "ltr"
@@ -136,7 +136,7 @@ def test_texts_of_other_directions_keep_their_order(visit):
     )
 
 
-def test_many_labels_are_told_apart_by_name(visit):
+def test_many_labels_differ_by_name(visit):
     page = visit()
     show(page, "Ann: I feel label-07\nBen: and label-19")
     names = [f"label-{number:02}" for number in range(20)]

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.serving.page.test_page_features import give
-from tests.stubs.browser import CHAT, Held, bodies, show
+from tests.stubs.browser import CHAT, Waiting, bodies, show
 from tests.stubs.featured import FACE, VOICE
 from tests.stubs.page import serving
 
@@ -25,11 +25,11 @@ def add(page: Page, text: str) -> None:
 def test_a_text_that_is_edited_meanwhile_is_answered_by_itself(visit):
     page = visit()
     options = show(page)
-    held = Held(page)
+    waiting = Waiting(page)
     add(page, "pure disgust")
     text_of(page).fill(OTHER)
     page.get_by_label("says").fill("what comes next")
-    held.go_on()
+    waiting.go_on()
     expect(options).to_have_count(5)
     expect(text_of(page)).to_have_value(OTHER)
     expect(page.get_by_label("says")).to_have_value("what comes next")
@@ -56,7 +56,7 @@ def test_names_that_were_deleted_are_asked_without(visit):
 @pytest.mark.slow
 def test_what_is_pressed_meanwhile_is_done_then(visit):
     page = visit()
-    held = Held(page)
+    waiting = Waiting(page)
     text_of(page).fill(CHAT)
     page.get_by_role("button", name="Show emotions").click()
     expect(page.locator("#ask .waiting")).to_be_visible()
@@ -64,7 +64,7 @@ def test_what_is_pressed_meanwhile_is_done_then(visit):
     example.click()
     taken = text_of(page).input_value()
     assert taken != CHAT
-    held.go_on()
+    waiting.go_on()
     expect(page.get_by_role("option")).to_have_count(len(taken.splitlines()))
     expect(page.get_by_role("option").first).to_contain_text(taken.splitlines()[0].split(": ")[1])
 
@@ -93,15 +93,15 @@ def test_another_model_answers_all_anew(visit, address):
 
 
 @pytest.mark.slow
-def test_mistakes_are_told_where_they_were_made_and_warnings_are_of_all(visit):
+def test_mistakes_are_shown_where_they_were_made_and_warnings_are_of_all(visit):
     with serving(modalities={"voice": VOICE, "face": FACE}) as address:
         page = visit(address)
         options = show(page, "Ann: such joy\nBen: sadness")
         expect(page.locator("#warnings")).to_contain_text("2 of 2 utterances came without features")
-        held = Held(page)
+        waiting = Waiting(page)
         give(page, 0, face="1,2,3,4,5,6,7,8,9")
         options.nth(1).click()
-        held.go_on()
+        waiting.go_on()
         wrong = page.locator("#features-face-error")
         expect(wrong).to_be_visible()
         expect(wrong).to_contain_text("utterance 1")

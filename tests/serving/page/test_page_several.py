@@ -14,7 +14,9 @@ from tests.stubs.browser import show, use_labels
 from tests.stubs.page import MANY, answer_several, serving, thresholds
 
 CHAT = "Ann: joy, love and gratitude\nBen: it is so\nAnn: grief and disappointment"
-SAID = [(speaker, text) for speaker, _, text in (line.partition(": ") for line in CHAT.split("\n"))]
+TURNS = [
+    (speaker, text) for speaker, _, text in (line.partition(": ") for line in CHAT.split("\n"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +32,16 @@ def test_an_utterance_has_several_labels_or_plainly_none(visit):
     labels = [
         options.nth(number).locator(".emotion .label").all_inner_texts() for number in range(3)
     ]
-    told = [answer_several(*each, MANY) for each in SAID]
+    expected = [answer_several(*each, MANY) for each in TURNS]
     assert labels == [
-        [f"{label} {each.probabilities[label]:.0%}" for label in each.emotions] for each in told
+        [f"{label} {each.probabilities[label]:.0%}" for label in each.emotions] for each in expected
     ]
     assert list(map(len, labels)) == [3, 0, 2]
     expect(options.nth(1).locator(".emotion")).to_have_text("none of the labels")
     assert options.nth(1).get_attribute("data-hue") is None
     expect(page.locator("#summary")).to_have_text(
         "3 utterances: " + ", ".join(
-            f"\u2068{label}\u2069 1" for each in told for label in each.emotions
+            f"\u2068{label}\u2069 1" for each in expected for label in each.emotions
         ) + ", none of the labels 1."
     )  # fmt: skip
     page.get_by_label("says").fill("nothing much")
@@ -52,20 +54,20 @@ def test_the_panel_shows_what_is_answered_and_from_where_on(visit):
     options = show(page, CHAT)
     options.nth(0).click()
     panel = page.get_by_role("complementary")
-    told = answer_several(*SAID[0], MANY)
+    answered = answer_several(*TURNS[0], MANY)
     names = panel.locator("tbody th bdi").all_inner_texts()
-    assert names[:3] == list(told.emotions)
-    rest = [told.probabilities[name] for name in names[3:]]
+    assert names[:3] == list(answered.emotions)
+    rest = [answered.probabilities[name] for name in names[3:]]
     assert len(rest) == 25
     assert rest == sorted(rest, reverse=True)
-    assert rest[0] > told.probabilities[names[2]]  # below a higher threshold
+    assert rest[0] > answered.probabilities[names[2]]  # below a higher threshold
     assert panel.get_by_role("img", name="answered").count() == 3
     expect(panel).not_to_contain_text("100%")
-    places = panel.locator(".threshold").evaluate_all(
+    positions = panel.locator(".threshold").evaluate_all(
         "marks => marks.map(mark => (mark.offsetLeft + 1) / mark.parentElement.clientWidth)"
     )
     expected = thresholds(MANY)
-    assert places == pytest.approx([expected[name] for name in names], abs=0.04)
+    assert positions == pytest.approx([expected[name] for name in names], abs=0.04)
     options.nth(1).click()
     expect(panel).to_contain_text("This utterance has none of the labels")
     assert panel.locator("tr.best").count() == 0
@@ -82,9 +84,9 @@ def test_the_chart_leaves_out_what_no_utterance_has(visit):
     assert chart.locator("polyline").count() == 0
     assert [chart.locator(f".dot-{kind}").count() for kind in ("best", "none")] == [5, 1]
     chart.focus()
-    for key, told in (("Home", "gratitude"), ("ArrowRight", "2 of 3, none of the labels. ")):
+    for key, expected in (("Home", "gratitude"), ("ArrowRight", "2 of 3, none of the labels. ")):
         page.keyboard.press(key)
-        assert told in chart.get_attribute("aria-valuetext")
+        assert expected in chart.get_attribute("aria-valuetext")
 
 
 def test_own_labels_may_all_be_absent(visit):
@@ -99,12 +101,14 @@ def test_own_labels_may_all_be_absent(visit):
 def test_downloads(visit):
     page = visit()
     show(page, CHAT)
-    told = [answer_several(*each, MANY) for each in SAID]
+    expected = [answer_several(*each, MANY) for each in TURNS]
     rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV")[1:], newline="")))
-    assert [row["emotions"] for row in rows] == [";".join(each.emotions) or "[]" for each in told]
+    assert [row["emotions"] for row in rows] == [
+        ";".join(each.emotions) or "[]" for each in expected
+    ]
     assert not {"emotion", "confidence"} & set(rows[0])
     saved = json.loads(download(page, "Download JSON"))
-    assert saved["utterances"] == [each.to_json() for each in told]
+    assert saved["utterances"] == [each.to_json() for each in expected]
     assert saved["thresholds"] == pytest.approx(thresholds(MANY))
 
 

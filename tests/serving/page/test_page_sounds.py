@@ -18,7 +18,7 @@ from tests.serving.page.conftest import launched
 from tests.serving.page.test_page import download
 from tests.serving.page.test_page_looks import TEXTS, contrast
 from tests.stubs import sounds
-from tests.stubs.browser import Held, bodies, fail_with, show
+from tests.stubs.browser import Waiting, bodies, fail_with, show
 from tests.stubs.featured import FACE, PROSODY
 from tests.stubs.page import serving
 
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def upload(page: Page, content: bytes = SPOKEN, name: str = "said.wav") -> None:
+def upload(page: Page, content: bytes = SPOKEN, name: str = "hello.wav") -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Upload a sound").click()
     chooser.value.set_files({"name": name, "mimeType": "audio/wav", "buffer": content})
@@ -98,20 +98,20 @@ def test_an_uploaded_sound_changes_the_answer_until_it_is_taken_away(visit):
         page.get_by_role("button", name="Show emotions").click()
     expect(page.locator("#ask .waiting")).to_be_hidden()
     expect(options.nth(2)).to_contain_text("with face and prosody of the sound")
-    # What was made of the sound is asked with in its place, and has the same answer.
+    # What was made of the sound is asked with instead of it, and has the same answer.
     assert audio(asked) == [None] * 4
     again = asked[-1]["dialogues"][0]["utterances"][2]["features"]
     assert (len(again["prosody"]), again["face"]) == (9, [1, 2])
     assert options.nth(2).text_content() == before
     saved = json.loads(download(page, "Download JSON"))["utterances"][2]
-    assert (saved["audio"], "sound" in saved) == ("said.wav", False)
+    assert (saved["audio"], "sound" in saved) == ("hello.wav", False)
     options.nth(2).click()
     page.get_by_role("button", name="Remove").click()
     expect(options.nth(2)).not_to_contain_text("sound")
     assert audio(asked) == [None] * 4
 
 
-def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
+def test_speech_is_recorded_as_a_wav_file_and_answered(visit):
     page = visit()
     options = show(page)
     asked = bodies(page)
@@ -120,9 +120,9 @@ def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
     expect(options.nth(1)).to_contain_text("with prosody of the sound")
     with wave.open(io.BytesIO(base64.b64decode(audio(asked)[1]["data"]))) as file:
         assert file.getparams()[:3] == (1, 2, 16_000)
-        said = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    assert 0.5 < len(said) / 16_000 < 5
-    assert np.abs(said).max() > 1000  # the pretended microphone beeps
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert 0.5 < len(samples) / 16_000 < 5
+    assert np.abs(samples).max() > 1000  # the pretended microphone beeps
     expect(page.get_by_role("complementary")).to_contain_text("Recording of")
     saved = json.loads(download(page, "Download JSON"))["utterances"][1]
     assert len(saved["features"]["prosody"]) == 9
@@ -140,14 +140,14 @@ def test_what_is_said_is_recorded_as_a_wav_file_and_answered(visit):
 
 
 @pytest.mark.slow
-def test_mistakes_are_told_at_the_buttons(visit):
+def test_mistakes_are_shown_at_the_buttons(visit):
     page = visit()
     show(page).nth(0).click()
     error = page.locator("#sound-error")
-    upload(page, b"Ann: this is no sound", "said.wav")
+    upload(page, b"Ann: this is no sound", "hello.wav")
     expect(error).to_contain_text("the sound of utterance 1 is text, whatever its name says")
-    upload(page, b"", "said.wav")
-    expect(error).to_contain_text("“said.wav” is empty.")
+    upload(page, b"", "hello.wav")
+    expect(error).to_contain_text("“hello.wav” is empty.")
     upload(page, bytes(10 * 2**20 + 1), "film.wav")
     expect(error).to_contain_text("“film.wav” has 10.0 MB; 10 MB are taken at most")
     page.evaluate(DENIED)
@@ -169,7 +169,7 @@ def test_mistakes_are_told_at_the_buttons(visit):
 def test_it_stays_readable(visit, width, scheme):
     page = visit(width=width, scheme=scheme)
     show(page).nth(0).click()
-    upload(page, name=f"how Ann said it in the kitchen, {'take ' * 20}.wav")
+    upload(page, name=f"how Ann put it in the kitchen, {'take ' * 20}.wav")
     expect(page.get_by_role("option").first).to_contain_text("of the sound")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     panel = page.locator("#panel")
@@ -187,12 +187,12 @@ def test_a_recording_outlives_an_answer_that_comes_meanwhile(visit):
     page = visit()
     options = show(page)
     options.nth(1).click()
-    held = Held(page)
+    waiting = Waiting(page)
     asked = bodies(page)
     page.get_by_label("says").fill("pure disgust")
     page.get_by_label("says").press("Enter")
     record(page, 0.5)
-    held.go_on()
+    waiting.go_on()
     expect(options).to_have_count(5)
     expect(page.get_by_label("Replay Recording")).to_be_visible()
     expect(page.get_by_role("complementary")).to_contain_text("Utterance 2 of 5")
