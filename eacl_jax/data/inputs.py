@@ -396,6 +396,5 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         "sort them: frame.sort_values('dialogue', kind='stable')",
     )
     for identity, utterances in gathered.items():
-        if not any((identity, name) in before for name in turns):
-            check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
+        check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]
