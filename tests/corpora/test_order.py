@@ -11,7 +11,7 @@ from eacl_jax.corpora import order
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
-from eacl_jax.dialogue import Utterance
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from tests.stubs.bulk import items
 
@@ -109,7 +109,8 @@ def test_wherever_they_come_from(tmp_path):
         )
         assert TOLD in item.problem
     frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
-    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record):
+    spoken = Dialogue("1", tuple(said(NEWEST)))
+    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record, spoken, [spoken]):
         with pytest.raises(UserError, match=TOLD):
             read_dialogues(given)
     # Rows that are numbered say their order themselves.
@@ -120,6 +121,7 @@ def test_wherever_they_come_from(tmp_path):
     (tmp_path / "b.csv").write_text(numbered)
     (found,) = read_file(tmp_path / "b.csv")
     assert [u.text for u in found.dialogue.utterances] == ["2", "1", "0"]
+    read_dialogues(found.dialogue)
 
 
 @pytest.mark.parametrize(
