@@ -11,7 +11,6 @@ from eacl_jax.bulk.lines import BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
-from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -205,20 +204,6 @@ class Gathering:
             if rows is not None:
                 features[own.name] = rows
         return dataclasses.replace(utterance, features=features) if self._own else utterance
-
-    def check_oldest_first(self) -> None:
-        """Spoils it where its rows stand newest first, as `corpora.order` tells; what is read from
-        JSON is looked at there.
-        """
-        if self.problem:
-            return
-        try:
-            check_oldest_first(
-                self._utterances,
-                f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60}",
-            )
-        except UserError as error:
-            self.problem = str(error)
 
     def items(self) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.

@@ -14,7 +14,7 @@ from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.columns import SEVERAL, find_columns, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
-from eacl_jax.corpora.order import Decimals
+from eacl_jax.corpora.order import Decimals, Times
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
@@ -111,7 +111,8 @@ class Table:
         stray = ""
         turns: list[int | None] = []
         names = [self._header[place] for place in columns.turns]
-        repeats, decimals = Repeats(names), Decimals(names)
+        # Of the dialogue as a whole, which may be given in pieces.
+        repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
         while row is not None:
             first, before = lines.line + 1, lines.position
             where = f"{lines.name} line {first}"
@@ -136,9 +137,8 @@ class Table:
                 if current.id != identity:
                     if waiting:
                         yield from waiting.added_to(current)
-                    if all(turn is None for turn in turns):  # nothing else tells the order
-                        current.check_oldest_first()
                     try:
+                        times.check(begins)
                         repeats.end()
                     except UserError as error:
                         current.problem = current.problem or str(error)
@@ -159,7 +159,8 @@ class Table:
                     before=before if waiting else None,
                 )
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
-                decimals = Decimals(names)
+                decimals, times = Decimals(names), Times()
+                begins = f"{where}: dialogue {identity!r:.60}"
             stray = ""
             try:
                 turns = self._turns(row, turns, where)
@@ -176,6 +177,7 @@ class Table:
                 current.problem = current.problem or str(error)
             else:
                 utterance = dataclasses.replace(utterance, other=other, features=features)
+                times.add(utterance)
                 named = bool(speaker) or columns.speaker is None
                 if waiting:
                     waiting.add(utterance, first, named, [turn_of(cell) for cell in numbered])

@@ -119,8 +119,9 @@ def with_own_features(
             for name, each in own.items()
         }
         read = {
-            name: read_cells({c: utterance.other.get(c) for c in names}, where)
-            for name, names in columns.items()
+            name: read_cells({c: utterance.other[c] for c in names}, where)
+            # Of this utterance alone, as wherever one is answered.
+            for name, names in feature_columns(tuple(utterance.other), modalities, where).items()
         }
         added = {name: rows for name, rows in (joined_by | read).items() if rows is not None}
         if again := added.keys() & utterance.features.keys():

@@ -48,8 +48,8 @@ _MORE_SPEAKERS = ("from", "who")  # in objects; a table's column of this name ma
 
 
 def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
-    """One utterance, in one of this module's forms. Without a speaker, or with None for one, it is
-    by `NOBODY`; an emotion that is blank is none.
+    """One utterance, in one of this module's forms, without blanks around its speaker and its text.
+    Without a speaker, or with None for one, it is by `NOBODY`; an emotion that is blank is none.
 
     Raises:
       UserError: a field is missing, misnamed or not text, a label is there twice, or the labels
@@ -67,7 +67,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
                 f"{where}: {given!r:.80} should be a pair of speaker and text, but {given[0]!r:.60}"
                 " is a line of a transcript; give each line as an utterance of its own."
             )
-        return check_utterance(Utterance(given[0].strip(), given[1]), where)
+        return check_utterance(Utterance(given[0], given[1]), where)
     if not isinstance(given, Mapping):
         raise UserError(
             f'{where} must be {UTTERANCE}, or "NAME: TEXT", got {type(given).__name__}.'
@@ -91,7 +91,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
     return check_utterance(
         check_labels(
             Utterance(
-                speaker.strip(),
+                speaker,
                 fields["text"],
                 emotion,
                 read_labels(fields.get("emotions"), where, "emotions"),

@@ -2,14 +2,13 @@
 order, as databases do.
 """
 
-import itertools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import turn_of
-from eacl_jax.corpora.times import readings
+from eacl_jax.corpora.columns import turn_of, turns_in
+from eacl_jax.corpora.times import time_of
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files.headers import plain
@@ -23,29 +22,115 @@ _TIMES = frozenset(
 )
 
 
-def check_oldest_first(utterances: Sequence[Utterance], where: str) -> None:
-    """Raises `UserError` where a field of three utterances or more tells a time for each of them,
-    and it goes back at least twice, and at half of them or more: answers go by the past, which
-    would be the future. Clocks that differ, and utterances that overlap, go back less often.
+def check_oldest_first(utterances: Iterable[Utterance], where: str) -> None:
+    """Raises `UserError` as `Times.check` does, of the utterances of a whole dialogue."""
+    times = Times()
+    for utterance in utterances:
+        times.add(utterance)
+    times.check(where)
 
-    What times look like, `corpora.times` tells. Once for each name of a field it is logged that
-    its values are no such times, or that it depends on whether days or months stand first how they
-    are ordered, so that nothing was looked at. A field that some utterances lack tells nothing.
+
+class Times:
+    """The times that fields of one dialogue's utterances tell, added one after the other: what is
+    kept does not grow with the dialogue.
+
+    What times look like, `corpora.times` tells. A field that some utterances lack tells nothing,
+    and where another field numbers the utterances, the order is that of the numbers.
     """
-    if len(utterances) < 3:
-        return
-    for name in utterances[0].other:
-        values = [each.other.get(name) for each in utterances]
-        if plain(name) not in _TIMES or any(value in (None, "") for value in values):
-            continue
-        disorders = {_disorder(times) for times in readings(values)}
-        if len(disorders) != 1:
-            _tell_unread(name, f"{values[0]!r:.60}", where)
-        elif found := disorders.pop():
-            raise UserError(
-                f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort by"
-                " that field, or rename it where it does not tell when an utterance was said."
-            )
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._fields: dict[str, _Field] = {}
+        self._numbers: dict[str, _Steps] = {}
+
+    def add(self, utterance: Utterance) -> None:
+        """Notes the next utterance."""
+        other = utterance.other
+        if not self._count:
+            self._fields = {name: _Field(other[name]) for name in other if plain(name) in _TIMES}
+        self._count += 1
+        for name in [name for name in self._fields if other.get(name) in (None, "")]:
+            del self._fields[name]
+        for name, field in self._fields.items():
+            field.add(other[name])
+        names = list(other) if self._fields else []
+        for name in (names[place] for place in turns_in(names)):
+            if (number := turn_of(other[name])) is not None:
+                self._numbers.setdefault(name, _Steps()).add(number)
+
+    def check(self, where: str) -> None:
+        """Raises `UserError` where a field of three utterances or more tells a time for each of
+        them, and it goes back at least twice, and at half of them or more: answers go by the past,
+        which would be the future. Clocks that differ, and utterances that overlap, go back less
+        often.
+
+        Once for each name of a field it is logged that its values are no such times, or that it
+        depends on whether days or months stand first how they are ordered, so that nothing was
+        looked at.
+        """
+        if self._count < 3 or any(each.on and not each.back for each in self._numbers.values()):
+            return
+        for name, field in self._fields.items():
+            disorders = field.disorders
+            if len(disorders) != 1:
+                _tell_unread(name, f"{field.first!r:.60}", where)
+            elif found := disorders.pop():
+                raise UserError(
+                    f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort"
+                    " by that field, or rename it where it does not tell when an utterance was"
+                    " said."
+                )
+
+
+class _Steps:
+    """From each of several numbers to the next.
+
+    Attributes:
+      count, back, on: how many steps there are, and how many of them go back or on.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self.count = self.back = self.on = 0
+
+    def add(self, number: float) -> None:
+        if self._last is not None:
+            self.count += 1
+            self.back += number < self._last
+            self.on += number > self._last
+        self._last = number
+
+    @property
+    def disorder(self) -> str:
+        """What is wrong with the order of times, as a message says it; empty: nothing."""
+        if self.back < 2 or 2 * self.back < self.count:
+            return ""
+        return "in no order" if self.on else "newest first"
+
+
+class _Field:
+    """The values of a field that tells times.
+
+    Attributes:
+      first: of them.
+    """
+
+    def __init__(self, first: Any) -> None:
+        self.first = first
+        # Days first, and months first.
+        self._readings: dict[bool, _Steps] = {True: _Steps(), False: _Steps()}
+
+    def add(self, value: Any) -> None:
+        for day_first in list(self._readings):
+            if (time := time_of(value, day_first)) is None:
+                del self._readings[day_first]
+            else:
+                self._readings[day_first].add(time)
+
+    @property
+    def disorders(self) -> set[str]:
+        """What is wrong with their order, in each way in which all of them can be read."""
+        return {steps.disorder for steps in self._readings.values()}
 
 
 class Decimals:
@@ -95,17 +180,12 @@ def tells_time(name: str, values: Sequence[Any]) -> bool:
     return (
         plain(name) in _TIMES
         and not any(value in (None, "") for value in values)
-        and bool(readings(values))
+        and bool(values)
+        and any(
+            all(time_of(value, day_first) is not None for value in values)
+            for day_first in (True, False)
+        )
     )
-
-
-def _disorder(times: Sequence[float]) -> str:
-    """What is wrong with the order of the times, as a message says it; empty: nothing."""
-    steps = [after - before for before, after in itertools.pairwise(times)]
-    back = sum(step < 0 for step in steps)
-    if back < 2 or 2 * back < len(steps):
-        return ""
-    return "in no order" if any(step > 0 for step in steps) else "newest first"
 
 
 _told: set[str] = set()

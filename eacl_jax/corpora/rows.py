@@ -204,7 +204,7 @@ def _dialogue(
         answer = {name: cells[place] for name, place in answers.items()}
         kept.append(kept_of(answer, utterance.emotion) if any(answer.values()) else Kept.NO_ANSWER)
     lines = tuple(line for line, _ in rows)
-    if order is None and not turns:
+    if order is None:
         check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")
     dialogue = Dialogue(identity, tuple(utterances))
     return Found(dialogue, path, lines if all(lines) else (), turns, tuple(kept))

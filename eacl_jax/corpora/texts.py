@@ -1,13 +1,23 @@
 """What can be the text of an utterance."""
 
+import dataclasses
+
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
 
 def check_utterance(utterance: Utterance, where: str) -> Utterance:
-    """The same utterance. Raises `UserError` where its speaker is empty, or a string cannot be
-    text: it holds a null character or half of a surrogate pair.
+    """The utterance as whatever is answered has it: without blanks around its speaker and its text,
+    which some tokenizers read and by which "Ann " would be another speaker than "Ann".
+
+    Raises:
+      UserError: its speaker is empty, or a string cannot be text: it is something else, or holds a
+        null character or half of a surrogate pair.
     """
+    for field in ("speaker", "text"):
+        value = getattr(utterance, field)
+        if not isinstance(value, str):
+            raise UserError(f"{where}: field {field!r} must be a string, got {value!r:.60}.")
     for field in ("speaker", "text", "emotion"):
         value = getattr(utterance, field)
         if value is not None and (reason := why_no_text(value)):
@@ -20,9 +30,12 @@ def check_utterance(utterance: Utterance, where: str) -> Utterance:
             for label in labels:
                 if reason := why_no_text(label):
                     raise UserError(f"{where}: a label in field {field!r} {reason}.")
-    if not utterance.speaker.strip():
+    speaker, text = utterance.speaker.strip(), utterance.text.strip()
+    if not speaker:
         raise UserError(f"{where}: field 'speaker' is empty; give a name, any name.")
-    return utterance
+    if (speaker, text) == (utterance.speaker, utterance.text):
+        return utterance
+    return dataclasses.replace(utterance, speaker=speaker, text=text)
 
 
 def why_no_text(value: str) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,24 +11,17 @@ _ZONE = re.compile(r"\s*\b(?:UTC|GMT)$|\s+(?=[+-]\d\d:?\d\d$)")
 _DATE = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)(?:,?\s+(?=\d))?")
 
 
-def readings(values: Sequence[Any]) -> list[list[float]]:
-    """The times that values of one field tell, in seconds, in each way in which all of them can be
-    read: none; one; or two where nothing says whether the day or the month stands first.
+def time_of(value: Any, day_first: bool) -> float | None:
+    """The time that a value tells, in seconds; None where it is no time.
 
     Known are numbers, ISO 8601, dates of numbers (12/05/2024, 12.5.24, 2024/5/12), each perhaps
     with a time, AM or PM and UTC or an offset behind, and what mail and Twitter write (12 May 2024
     10:40, Tue Oct 31 22:10:47 +0000 2017).
+
+    Args:
+      value: of a field.
+      day_first: whether the day stands before the month where only their order tells them apart.
     """
-    found: list[list[float]] = []
-    for day_first in (True, False):
-        times = [_time(value, day_first) for value in values]
-        known = [time for time in times if time is not None]
-        if len(known) == len(times) and known not in found:
-            found.append(known)
-    return found
-
-
-def _time(value: Any, day_first: bool) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):

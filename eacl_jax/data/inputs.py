@@ -21,7 +21,6 @@ from typing import Any, TypeAlias
 from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     UTTERANCE,
-    check_labels,
     is_pair,
     read_identity,
     read_record,
@@ -33,7 +32,7 @@ from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
-from eacl_jax.corpora.texts import check_utterance, why_no_text
+from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.corpora.transcripts import (
     check_one_utterance,
     read_transcript,
@@ -129,15 +128,12 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
 
 
 def _checked(dialogue: Dialogue, where: str) -> Dialogue:
-    """The same dialogue. Raises `UserError` where its id, a speaker or a text is not text, or the
-    labels of an utterance contradict each other.
+    """The dialogue as other forms are read. Raises `UserError` where its id, a speaker or a text is
+    not text, the labels of an utterance contradict each other, or it stands newest first.
     """
     if reason := why_no_text(dialogue.id):
         raise UserError(f"{where}: field 'id' {reason}.")
-    for number, utterance in enumerate(dialogue.utterances):
-        place = f"{where}: dialogue {dialogue.id!r:.60} utterance {number}"
-        check_labels(check_utterance(utterance, place), place)
-    return dialogue
+    return read_utterances(dialogue.utterances, dialogue.id, where, dialogue.other)
 
 
 def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
@@ -379,7 +375,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             again = repeats.setdefault(identity, Repeats(turns))
             cells = [row.get(name) for name in turns]
             decimals.setdefault(identity, Decimals(turns)).add(cells, where)
-            again.add(cells, utterance.speaker, utterance.text.strip(), where)
+            again.add(cells, utterance.speaker, utterance.text, where)
     for again in repeats.values():
         again.end()
     returns.check(
@@ -396,6 +392,5 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         "sort them: frame.sort_values('dialogue', kind='stable')",
     )
     for identity, utterances in gathered.items():
-        if not any((identity, name) in before for name in turns):
-            check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
+        check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]

@@ -11,8 +11,8 @@ from eacl_jax.data.names import readable_name, replaced_names
 
 
 def utterance(given: Any) -> tuple[str, str]:
-    """A pair (speaker, text), the speaker without blanks around it. Raises `ValueError` where it is
-    none, or is a list whose first string may be a line that somebody says.
+    """A pair (speaker, text), without blanks around either. Raises `ValueError` where it is none,
+    or is a list whose first string may be a line that somebody says.
     """
     pair = isinstance(given, (tuple, list)) and len(given) == 2
     if not pair or not all(isinstance(part, str) for part in given):
@@ -33,7 +33,7 @@ def utterance(given: Any) -> tuple[str, str]:
             f" {speaker!r:.60} does not look like a name: give each line as a pair, or a tuple"
             " (speaker, text)."
         )
-    return speaker.strip(), text
+    return speaker.strip(), text.strip()
 
 
 def prompt(

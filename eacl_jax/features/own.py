@@ -264,17 +264,17 @@ def with_flat_features(
     utterance: Utterance,
     modalities: Mapping[str, Modality],
     where: str,
-    header: Sequence[str] = (),
     *,
     again: bool = False,
 ) -> Utterance:
-    """An utterance with the features that its own fields `NAME.COLUMN` are.
+    """An utterance with the features that its own fields `NAME.COLUMN` are, whatever fields others
+    have: its answer must not depend on what else is asked. Where nothing is known of a column, the
+    field is there and empty.
 
     Args:
       utterance: as it was read.
       modalities: that the model reads.
       where: for messages.
-      header: fields of others beside it; what it lacks of these is not known.
       again: the fields may have been read before, so that features which say the same may be there.
 
     Raises:
@@ -283,11 +283,8 @@ def with_flat_features(
     if not any("." in field for field in utterance.other):
         return utterance
     features = dict(utterance.features)
-    fields = tuple(dict.fromkeys([*utterance.other, *header]))
-    for name, columns in feature_columns(fields, modalities, where).items():
-        if not any(column in utterance.other for column in columns):
-            continue
-        rows = read_cells({column: utterance.other.get(column) for column in columns}, where)
+    for name, columns in feature_columns(tuple(utterance.other), modalities, where).items():
+        rows = read_cells({column: utterance.other[column] for column in columns}, where)
         if name in features and not (again and _says(rows, features[name])):
             raise UserError(
                 f"{where} has features {name!r} and fields {columns[0]}, ...: give one of the two."
@@ -306,7 +303,6 @@ def all_with_flat_features(
     dialogue: Dialogue,
     modalities: Mapping[str, Modality],
     where: str = "",
-    header: Sequence[str] = (),
     *,
     again: bool = False,
 ) -> Dialogue:
@@ -315,7 +311,7 @@ def all_with_flat_features(
         return dialogue
     place = f"{where}{': ' * bool(where)}dialogue {dialogue.id!r:.60} utterance"
     utterances = tuple(
-        with_flat_features(each, modalities, f"{place} {number}", header, again=again)
+        with_flat_features(each, modalities, f"{place} {number}", again=again)
         for number, each in enumerate(dialogue.utterances)
     )
     return dataclasses.replace(dialogue, utterances=utterances)

@@ -101,7 +101,9 @@ class Ensemble:
     def answers(
         self, dialogues: Sequence[Dialogue], *, stage: str = Stage.TWO, on_long: OnLong = "cut"
     ) -> list[Prediction]:
-        """The same for all utterances of the dialogues, one after the other, without a warning."""
+        """The same for all utterances of dialogues that are read (`EmotionRecognizer.read`), one
+        after the other, without a warning.
+        """
         utterances = utterances_of(dialogues)
         each = []
         for member in self.members:

@@ -565,7 +565,8 @@ class EmotionRecognizer:
         *,
         on_long: OnLong = "cut",
     ) -> list[Example]:
-        """First step of predicting: the prompts of all utterances. Emotions are not looked at.
+        """First step of predicting: the prompts of all utterances of dialogues that are read
+        (`read`), or of a corpus. Emotions are not looked at.
 
         A program that answers several callers at once (a service) takes the three steps itself:
         prompts of one caller and another may be represented together, also for recognizers that
@@ -728,21 +729,10 @@ class EmotionRecognizer:
         alone.
         """
         read, single = read_dialogues(dialogues)
-        modalities = self.settings.modalities
-        # An empty cell of a table is no field.
-        header = dict.fromkeys(
-            name
-            for each in (read if modalities else ())
-            for utterance in each.utterances
-            for name in utterance.other
-            if "." in name
-        )
-        found = [
-            # What comes from a file has been through this.
-            all_with_flat_features(each, modalities, header=tuple(header), again=True)
-            for each in read
-        ]
-        return found, single
+        # What comes from a file has been through this.
+        return [
+            all_with_flat_features(each, self.settings.modalities, again=True) for each in read
+        ], single
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.anchors:

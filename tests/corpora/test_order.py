@@ -11,7 +11,7 @@ from eacl_jax.corpora import order
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
-from eacl_jax.dialogue import Utterance
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from tests.stubs.bulk import items
 
@@ -109,7 +109,8 @@ def test_wherever_they_come_from(tmp_path):
         )
         assert TOLD in item.problem
     frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
-    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record):
+    spoken = Dialogue("1", tuple(said(NEWEST)))
+    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record, spoken, [spoken]):
         with pytest.raises(UserError, match=TOLD):
             read_dialogues(given)
     # Rows that are numbered say their order themselves.
@@ -120,3 +121,38 @@ def test_wherever_they_come_from(tmp_path):
     (tmp_path / "b.csv").write_text(numbered)
     (found,) = read_file(tmp_path / "b.csv")
     assert [u.text for u in found.dialogue.utterances] == ["2", "1", "0"]
+    read_dialogues(found.dialogue)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "found"),
+    [
+        (range(18, 0, -1), "newest first"),
+        ([*range(16, 0, -1), 17, 18], "in no order"),
+        (range(18), ""),
+        # The last rows alone, or the first ones, would be out of order.
+        ([*range(15), 20, 19, 18], ""),
+        ([3, 2, 1, *range(4, 19)], ""),
+    ],
+)
+@pytest.mark.parametrize("size", [4, 16, 1000])
+def test_a_table_in_pieces_is_looked_at_as_a_whole(minutes, found, size):
+    rows = "".join(f"1,Ann,text {n},{minute}\n" for n, minute in enumerate(minutes))
+    table = io.BytesIO(f"dialogue,speaker,text,time\n{rows}".encode())
+    *pieces, last = items("csv", Lines(table, "chats", None), size=size)
+    assert len(pieces) == (18 - 1) // size
+    assert not any(piece.problem for piece in pieces)
+    assert bool(last.problem) == bool(found)
+    assert last.problem.startswith(
+        f"chats line 2: dialogue '1' stands {found}, by 'time'"[: 99 * bool(found)]
+    )
+
+
+def test_numbers_that_go_on_say_the_order_wherever_they_stand():
+    said = [
+        {"speaker": "Ann", "text": str(n), "time": 9 - n, "turn": turn, "index": index}
+        for n, (turn, index) in enumerate([(1, 4), (1, 3), (1, 2)])
+    ]
+    with pytest.raises(UserError, match="stands newest first, by 'time'"):
+        read_dialogues(said)
+    read_dialogues([{**each, "turn": n // 2} for n, each in enumerate(said)])

@@ -1,13 +1,18 @@
 """What people give as a dialogue or as labels, and what they read where it is none."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from eacl_jax.bulk.lines import Lines
+from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from tests.stubs.bulk import items
 
 ANN, BEN = Utterance("Ann", "I got it!"), Utterance("Ben", "The flat?")
 BOTH = (ANN, BEN)
@@ -30,6 +35,40 @@ TWO = [Dialogue("1", (ANN,)), Dialogue("2", (BEN,))]
 )
 def test_every_form_of_one_dialogue(given):
     assert read_dialogues(given) == ([Dialogue("1", BOTH)], True)
+
+
+SPACED = [(" Ann", "I got it! "), ("Ann\t", "\n"), ("Ben ", "  The flat?\n")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SPACED,
+        [Utterance(*pair) for pair in SPACED],
+        Dialogue("1", tuple(Utterance(*pair) for pair in SPACED)),
+        [{"speaker": speaker, "text": text} for speaker, text in SPACED],
+        {"id": "1", "utterances": SPACED},
+        pd.DataFrame([("1", *pair) for pair in SPACED], columns=["dialogue", "speaker", "text"]),
+    ],
+)
+def test_blanks_around_speakers_and_texts_go_in_every_form(given, tmp_path):
+    pd.DataFrame([("1", *pair) for pair in SPACED], columns=["dialogue", "speaker", "text"]).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    with open(tmp_path / "a.csv", "rb") as file:
+        (row,) = items("csv", Lines(file, "a.csv", None))
+    (found,), _ = read_dialogues(given)
+    (written,) = read_file(tmp_path / "a.csv", annotated=False)
+    assert found == row.dialogue == written.dialogue
+    assert found.utterances == (ANN, Utterance("Ann", ""), BEN)
+
+
+@pytest.mark.parametrize("field", ["speaker", "text"])
+def test_what_is_no_text_in_an_object_is_named(field):
+    wrong = Dialogue("x", (ANN, dataclasses.replace(BEN, **{field: None})))
+    message = f"dialogue 'x' utterance 1: field '{field}' must be a string, got None"
+    with pytest.raises(UserError, match=message):
+        read_dialogues(wrong)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_ids_are_the_librarys(kind, readout, config):
             )
             for _ in range(rng.randint(1, 5))
         ]
-        talk = Dialogue("1", tuple(Utterance(*each) for each in said))
+        (talk,), _ = read_dialogues([said])
         examples = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="all")
         for index, example in enumerate(examples):
             ids, column, too_long = standalone.prompt(
@@ -166,10 +166,10 @@ def test_texts_that_were_cut_are_counted(count, told, capsys):
     assert said.startswith(told)
 
 
-def test_speakers_are_stripped_and_texts_are_not():
+def test_blanks_around_speakers_and_texts_go():
     said = [(" Ann", " hi "), ("Ben\t", "so"), ("Ann ", " ok")]
     form = {"start": [], "separator": 0, "tail": [1], "max_tokens": 500, "max_past": 2}
     form |= {"max_future": 1, "priority": "past", "readout": "last", "names": "given"}
     form |= {"unknown": None, "first_names": FIRST_NAMES, "opening": []}
     ids, _, _ = standalone.prompt(lambda text: list(text.encode()), said[:2], form, said[2:])
-    assert bytes(ids) == (b"Ann says:  hi \0Ann says:  ok\0For utterance: so Ben feels\1")
+    assert bytes(ids) == (b"Ann says: hi\0Ann says: ok\0For utterance: so Ben feels\1")

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import logging
 import pickle
 import re
@@ -10,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.files import read_file
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.export.onnx import export_onnx
@@ -88,6 +91,24 @@ def test_fields_of_columns_are_features(recognizer, caplog):
     del part["voice.pitch"]
     with pytest.raises(UserError, match=r"but no voice\.pitch, which the model reads too"):
         recognizer.predict([part])
+
+
+def test_fields_of_others_answer_nothing(recognizer, tmp_path):
+    part, whole = flat(LOUD), flat(QUIET)
+    del part["voice.pitch"]
+    match = r"but no voice\.pitch, which the model reads too"
+    for given in ([[part], [whole]], [whole, part]):
+        with pytest.raises(UserError, match=match):
+            recognizer.predict(given)
+    records = [json.dumps({"id": str(n), "utterances": [x]}) for n, x in enumerate((whole, part))]
+    (tmp_path / "a.jsonl").write_text("\n".join(records))
+    with pytest.raises(UserError, match=match):
+        with_own_features(
+            read_file(tmp_path / "a.jsonl", annotated=False), {}, recognizer.settings.modalities
+        )
+    expected = chances(recognizer.predict([{**part, "voice.pitch": None}]))
+    both = recognizer.predict([[{**part, "voice.pitch": None}], [whole]])
+    np.testing.assert_allclose(chances(both[0]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("fusion", ["recognizer", "in_words"])

@@ -77,6 +77,19 @@ def test_a_conversation_filters_and_never_takes_back(alone, chained):
         assert [each.emotion for each in answers] == [LABELS[row.argmax()] for row in expected]
 
 
+def test_blanks_beside_a_speaker_make_no_other_speaker(chained):
+    said = DIALOGUES[2].utterances
+    spaced = [
+        dataclasses.replace(each, speaker=f"{each.speaker}{' ' * number}", text=f" {each.text} ")
+        for number, each in enumerate(said)
+    ]
+    expected = chained.predict(DIALOGUES[2])
+    same(chained.predict(dataclasses.replace(DIALOGUES[2], utterances=tuple(spaced))), expected)
+    same(chained.predict(spaced), expected)
+    one, other = chained.conversation(), chained.conversation()
+    same([one.add(each) for each in spaced], [other.add(each) for each in said])
+
+
 def test_a_conversation_with_later_ones_filters_late(chained):
     prompt = dataclasses.replace(chained.settings.prompt, max_future=1)
     settings = dataclasses.replace(chained.settings, prompt=prompt)

@@ -417,7 +417,7 @@ def test_what_looks_odd_but_is_text_is_answered():
         assert answer.status_code == 200, answer.text
         (found,) = answer.json()["dialogues"]
         assert found["id"] == ""
-        assert [each["text"] for each in found["utterances"]] == texts
+        assert [each["text"] for each in found["utterances"]] == [each.strip() for each in texts]
 
 
 def test_a_line_ends_at_its_end_only():

@@ -78,7 +78,7 @@ DIALOGUES = [
     Dialogue(
         "3",
         tuple(
-            Utterance("Bob", f"{word} " * 6)
+            Utterance("Bob", " ".join([word] * 6))
             for word in ("awful", "monday", "great", "rude", "window")
         ),
     ),
