@@ -93,7 +93,7 @@ class Job:
         if self.coverage is not None and self.labels:
             raise UserError(
                 "--coverage: how probable the right label is was not measured with --labels; leave"
-                " one of them out."
+                " one of both out."
             )
         if self.output == STREAM:
             descriptor = _descriptor(

@@ -9,6 +9,15 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.abstention import COVERAGES
 from eacl_jax.recognizer.folder import Settings
 
+NOT_OF_OTHERS = (
+    "coverage: how probable the right label is was not measured with labels of one's own; leave"
+    " one of both out."
+)
+NOT_AS_IT_GOES = (
+    "coverage: this model answers a conversation by what came before, and how probable the right"
+    " label is was measured on whole dialogues; ask for these."
+)
+
 
 def least_probability(settings: Settings, coverage: float, stage: str = Stage.TWO) -> float:
     """The probability from which on a label is possible, so that an utterance's own label is among

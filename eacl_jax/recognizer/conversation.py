@@ -15,6 +15,7 @@ from eacl_jax.features.modality import check_modalities, has_known, read_feature
 from eacl_jax.features.own import with_flat_features
 from eacl_jax.features.unlike import Seen, added, see, unlike
 from eacl_jax.model.chain import Chain
+from eacl_jax.recognizer.abstaining import NOT_AS_IT_GOES, least_probability
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.sequence import after
 
@@ -53,9 +54,14 @@ class Conversation:
     Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
     """
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    def __init__(self, recognizer: Recognizer, coverage: float | None = None) -> None:
         """Use `EmotionRecognizer.conversation`."""
         self._recognizer = recognizer
+        self._least = None
+        if coverage is not None:
+            if recognizer.settings.chain is not None:
+                raise UserError(NOT_AS_IT_GOES)
+            self._least = least_probability(recognizer.settings, coverage)
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
         self._waiting: deque[Utterance] = deque()
         self._count = 0
@@ -121,7 +127,7 @@ class Conversation:
     def _after(self, alone: Prediction) -> Prediction:
         """The answer by what was answered before."""
         if self.chain is None:
-            return alone
+            return alone if self._least is None else alone.with_possible(self._least)
         self._before = after(self.chain, self._before, alone)
         return self._before
 

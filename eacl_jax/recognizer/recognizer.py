@@ -460,11 +460,17 @@ class EmotionRecognizer:
         warn_of_markup([asked_for.text])
         return self.answer(self.represent(examples), [asked_for], examples)[0]
 
-    def conversation(self) -> Conversation:
+    def conversation(self, coverage: float | None = None) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said; a model that
         reads later utterances (`prompt.max_future`) does when these have been said.
+
+        Args:
+          coverage: as of `predict`.
+
+        Raises:
+          UserError: no such coverage is known, or the model has a chain (`Settings.chain`).
         """
-        return Conversation(self)
+        return Conversation(self, coverage)
 
     def with_labels(self, labels: Mapping[str, str] | Sequence[str] | str) -> "EmotionRecognizer":
         """A recognizer that answers by other labels, without any example of them: from their words

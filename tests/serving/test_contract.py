@@ -64,6 +64,25 @@ MISTAKES = {
     "empty": (b"", 400, None, "empty"),
     "no UTF-8": (b'{"dialogues": "\xff"}', 400, None, "byte 15 is 0xff"),
     "UTF-16": ('{"dialogues": []}'.encode("utf-16"), 400, None, "UTF-8"),
+    "a coverage that is none": (
+        asking(coverage=0.905),
+        422,
+        "coverage",
+        "coverage must be from 0.5 to 0.99, in whole percent",
+    ),
+    "a coverage in percent": (asking(coverage=90), 422, "coverage", "in whole percent"),
+    "a coverage of other labels": (
+        asking(coverage=0.9, labels=["joy", "anger"]),
+        422,
+        "coverage",
+        "was not measured with labels of one's own",
+    ),
+    "possible labels of no coverage": (
+        asking(fields=["possible"]),
+        422,
+        "fields[0]",
+        "'possible' are the labels of a coverage, and none is asked for",
+    ),
     "NaN": ('{"dialogues": NaN}', 400, None, "NaN"),
     "infinity": ('{"dialogues": [-Infinity]}', 400, None, "-Infinity"),
     "deep lists": ("[" * 3900, 400, None, "nested too deep"),
@@ -641,6 +660,7 @@ def test_the_model_is_described():
         "max_past": 2,
         "max_future": 0,
         "sequence": False,
+        "coverage": True,
         "temperature": 1.5,
         "runtime": {"name": "jax", "precision": "float32", "cost": ""},
         "limits": {
@@ -656,6 +676,39 @@ def test_the_model_is_described():
         },
     }
     assert ask("GET", "/v1/model", name="mine").json() == expected
+
+
+def test_a_coverage_adds_the_possible_labels():
+    plain = ask("POST", "/v1/predict", asking()).json()["dialogues"][0]["utterances"]
+    assert "possible" not in plain[0]
+    covered = ask("POST", "/v1/predict", asking(coverage=0.9)).json()
+    for before, after in zip(plain, covered["dialogues"][0]["utterances"], strict=True):
+        assert after == before | {"possible": [before["emotion"]]}
+    everything = ask("POST", "/v1/predict", asking(coverage=0.99, fields=["possible"])).json()
+    assert {len(each["possible"]) for each in everything["dialogues"][0]["utterances"]} == {2}
+
+
+def test_a_coverage_in_conversations():
+    async def answers() -> list[Any]:
+        async with serving(Gated(), limits=LIMITS) as client:
+            found = []
+            for more in ({}, {"labels": ["joy", "anger"]}):
+                for path in ("one", "other"):
+                    url = f"/v1/conversations/{path}/utterances"
+                    sent = utterance(coverage=0.9, **(more if path == "other" else {}))
+                    found.append(await client.post(url, json=sent))
+            begun = utterance(labels=["joy", "anger"])
+            await client.post("/v1/conversations/third/utterances", json=begun)
+            url = "/v1/conversations/third/utterances"
+            found.append(await client.post(url, json=utterance(coverage=0.9)))
+            return [*found, await client.get("/v1/conversations/third")]
+
+    first, _, _, refused, later, third = asyncio.run(answers())
+    said = first.json()["utterance"]
+    assert said["possible"] == [said["emotion"]]
+    for each in (refused, later):
+        assert_error(each, 422, "invalid", "coverage", "coverage: how probable")
+    assert third.json()["utterances"] == 1
 
 
 def test_answers_say_which_model_they_are_of():

@@ -17,6 +17,7 @@ from eacl_jax.config import PromptConfig
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.features.modality import Modality
+from eacl_jax.model.abstention import LabelSets
 from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.server import configuration
@@ -24,6 +25,9 @@ from eacl_jax.serving.settings import ServiceSettings
 
 MAX_PAST = 2
 LONG = 60  # characters; a longer text is truncated
+
+
+SETS = LabelSets(examples=99, thresholds=(0.3,) * 40 + (0.1,) * 9 + (0.0,))
 
 
 class Gated:
@@ -59,6 +63,7 @@ class Gated:
             several=several,
             thresholds=lambda others=(): dict.fromkeys(others or self.labels, 0.5),
             chain=None,
+            sets=None if several else SETS,
         )
 
     def compile_ahead(self) -> Iterator[tuple[int, int]]:

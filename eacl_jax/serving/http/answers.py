@@ -12,7 +12,7 @@ from eacl_jax.recognizer.prediction import ANSWER, why_absent
 
 def _chosen(several: bool) -> Callable[[dict[str, Any]], None]:
     """Callers choose the fields that they want, of those that such a model answers."""
-    absent = [name for name in ANSWER if why_absent(name, several)]
+    absent = [name for name in ANSWER if why_absent(name, several, sets=True)]
 
     def change(schema: dict[str, Any]) -> None:
         del schema["required"]
@@ -58,6 +58,10 @@ class AnsweredUtterance(BaseModel):
     text: str
     emotion: str = Field(description="The label whose anchor is nearest.")
     confidence: float = Field(description="Probability of `emotion`.")
+    possible: list[str] = Field(
+        default_factory=list,
+        description="The labels of the `coverage` that was asked for, the likeliest first.",
+    )
     probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
     cosines: Cosines
     truncated: Truncated
@@ -248,6 +252,7 @@ class ModelAnswer(BaseModel):
             " in a conversation by those before it. Not with labels of one's own."
         )
     )
+    coverage: bool = Field(description="Whether requests may ask for a `coverage`.")
     temperature: float = Field(
         description=(
             "That calibrates the probabilities; 1 with several labels, which are calibrated each on"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
@@ -12,7 +12,8 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue
-from eacl_jax.errors import LabelsError
+from eacl_jax.errors import LabelsError, UserError
+from eacl_jax.recognizer.abstaining import NOT_AS_IT_GOES, NOT_OF_OTHERS, least_probability
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.prediction import ANSWER, OTHER, Prediction, why_absent
 from eacl_jax.serving.engine.batcher import Unanswerable
@@ -45,6 +46,7 @@ Identity = Annotated[
     ),
 ]
 Result = TypeVar("Result")
+Covered = Callable[[Prediction], Prediction]
 _VERSION = "eacl-model"
 
 
@@ -89,6 +91,7 @@ def api(service: Service) -> APIRouter:
         "max_past": recognizer.settings.prompt.max_past,
         "max_future": recognizer.settings.prompt.max_future,
         "sequence": recognizer.settings.chain is not None,
+        "coverage": recognizer.settings.sets is not None,
         "temperature": recognizer.settings.calibration[Stage.TWO],
         "runtime": {
             name: getattr(recognizer.runtime, name) for name in ("name", "precision", "cost")
@@ -115,10 +118,25 @@ def api(service: Service) -> APIRouter:
         return doubts(answers, on_long, reads_text=recognizer.settings.reads_text)
 
     def check_fields(asked: PredictRequest | NextUtterance) -> None:
+        several, sets = recognizer.settings.several, asked.coverage is not None
         for number, name in enumerate(asked.fields_):
-            if name in ANSWER and (reason := why_absent(name, recognizer.settings.several)):
+            if name in ANSWER and (reason := why_absent(name, several, sets=sets)):
                 field = f"fields[{number}]"
                 raise ApiError(422, "invalid", f"{field}: {reason}.", field=field)
+
+    def covered(asked: PredictRequest | NextUtterance, labels: Collection[str]) -> Covered:
+        """Adds what a coverage asks for."""
+        if asked.coverage is None:
+            return lambda answer: answer
+        try:
+            if labels:
+                raise UserError(NOT_OF_OTHERS)
+            if isinstance(asked, NextUtterance) and recognizer.settings.chain is not None:
+                raise UserError(NOT_AS_IT_GOES)
+            least = least_probability(recognizer.settings, asked.coverage)
+        except UserError as error:
+            raise ApiError(422, "invalid", str(error), field="coverage") from error
+        return lambda answer: answer.with_possible(least)
 
     # Answers are written as JSON once and not validated: what they hold comes from the recognizer,
     # and the models of the answers, which tests hold them to, are for the description.
@@ -136,11 +154,15 @@ def api(service: Service) -> APIRouter:
         """
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
+        cover = covered(asked, labels)
         dialogues = dialogues_of(asked.dialogues, limits, modalities)
         sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
         peer = peer_of(request.client)
         work = service.predict(dialogues, labels, asked.on_long, sounds, peer=peer)
         answers, warnings, heard = await in_time_or_why(request, work, asked.dialogues)
+        answers = [
+            dataclasses.replace(each, predictions=tuple(map(cover, each))) for each in answers
+        ]
         found = [_leaner_dialogue(answer.to_json(), asked.fields_) for answer in answers]
         if asked.return_features:
             for sound, features in zip(sounds, heard, strict=True):
@@ -173,6 +195,8 @@ def api(service: Service) -> APIRouter:
         check_fields(asked)
         utterance = utterance_of(asked, limits, modalities)
         labels = labels_of(asked.labels, limits)
+        known = service.conversations.find(id)
+        cover = covered(asked, labels or (known.labels if known else ()))
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
         work = service.say(
@@ -187,7 +211,7 @@ def api(service: Service) -> APIRouter:
         turn = await in_time_or_why(request, work, asked)
         notes = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
         notes += doubtful([turn.answer], asked.on_long)
-        answer = _leaner(turn.answer.to_json(), asked.fields_)
+        answer = _leaner(cover(turn.answer).to_json(), asked.fields_)
         if asked.return_features and turn.heard:
             answer["features"] = as_asked(turn.heard)
         return _json(

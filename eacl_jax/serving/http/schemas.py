@@ -22,6 +22,7 @@ from eacl_jax.data.inputs import why_no_text
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import NAME
+from eacl_jax.model.abstention import COVERAGES
 from eacl_jax.recognizer.prediction import ANSWER, OTHER
 
 LONGEST_NAME = 100
@@ -293,6 +294,25 @@ Fields = Annotated[
 ]
 
 
+Coverage = Annotated[
+    float | None,
+    Field(
+        description=(
+            "With 0.9, answers hold `possible`: the labels among which an utterance's own is in 90%"
+            " of utterances like those of the model's dev, on average. In whole percent, where"
+            " `/v1/model` says `coverage`; not with labels of your own."
+        ),
+        # Checked where it is looked up.
+        json_schema_extra={
+            "minimum": COVERAGES[0] / 100,
+            "maximum": COVERAGES[-1] / 100,
+            "multipleOf": 0.01,
+        },
+        examples=[0.9],
+    ),
+]
+
+
 ReturnFeatures = Annotated[
     bool,
     Field(
@@ -321,6 +341,7 @@ class NextUtterance(AskedUtterance):
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
+    coverage: Coverage = None
     return_features: ReturnFeatures = False
 
 
@@ -379,4 +400,5 @@ class PredictRequest(_Asked):
     labels: Labels = Field(default_factory=dict)
     on_long: Long = "cut"
     fields_: Fields = Field(default_factory=list, alias="fields")
+    coverage: Coverage = None
     return_features: ReturnFeatures = False
