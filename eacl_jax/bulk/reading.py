@@ -15,8 +15,8 @@ from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import GivenFeatures, all_with_flat_features
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, all_with_flat_features
 
 COLUMNS = ("dialogue", "speaker", "text")
 """What a row of a table says."""
@@ -95,7 +95,7 @@ class Wanted:
         *,
         size: int,
         most_past: int,
-        own: Sequence[Own] = (),
+        own: Sequence[GivenFeatures] = (),
     ) -> None:
         """Args:
         lines: say what was done before.

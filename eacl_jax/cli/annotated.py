@@ -100,12 +100,12 @@ def read(
         model answered them, or `mapped` says "none of the labels" for a model of one.
     """
     from eacl_jax.corpora import checks
-    from eacl_jax.corpora.beside import with_own_features
+    from eacl_jax.corpora.beside import with_given_features
     from eacl_jax.corpora.files import find_file, read_file
     from eacl_jax.corpora.label_columns import LabelForms
     from eacl_jax.corpora.labels import NONE
     from eacl_jax.corpora.tasks import settle
-    from eacl_jax.features.own import read_own
+    from eacl_jax.features.given import read_given
 
     labels = parse_map(mapped)
     if task == "single" and (none := [name for name, label in labels.items() if label == NONE]):
@@ -128,7 +128,7 @@ def read(
         annotators_named="--annotator-columns",
     )
     file = find_file(path, "--input names")
-    own = read_own(features, modalities or {}, "--features")
+    own = read_given(features, modalities or {}, "--features")
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
@@ -156,7 +156,7 @@ def read(
     (found,) = settle({"annotated": found}, task).values()
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has a label that most of its annotators gave.")
-    found = with_own_features(found, own, modalities or {})
+    found = with_given_features(found, own, modalities or {})
     if sounds is not None:
         found = _heard(found, sounds, modalities or {})
     dialogues = (

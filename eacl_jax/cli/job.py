@@ -21,8 +21,8 @@ from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import GivenFeatures, read_given
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, read_own
 from eacl_jax.features.unlike import unlike
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
@@ -120,7 +120,7 @@ class Job:
             compiled.keep_compiled()
         folder = locate.find_folder(self.model, self.revision)
         settings = read_settings(folder / "config.json")
-        own = tuple(read_own(self.features, settings.modalities, "--features").values())
+        own = tuple(read_given(self.features, settings.modalities, "--features").values())
         sounds = sounds_of(settings.modalities, self.sounds)
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
@@ -300,7 +300,7 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
-    def _output(self, model: str, header: bytes, own: Sequence[Own]) -> writing.Output:
+    def _output(self, model: str, header: bytes, own: Sequence[GivenFeatures]) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
@@ -361,7 +361,9 @@ def _say_left_out(console: Console, name: str, kind: str, left_out: Sequence[str
     console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
 
 
-def _all_joined(items: Iterator[reading.Item], own: Sequence[Own]) -> Iterator[reading.Item]:
+def _all_joined(
+    items: Iterator[reading.Item], own: Sequence[GivenFeatures]
+) -> Iterator[reading.Item]:
     """The same items. Raises `UserError` at their end where features of a file are of none."""
     yield from items
     for each in own:

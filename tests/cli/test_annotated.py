@@ -8,7 +8,7 @@ import pytest
 
 from eacl_jax.cli import annotated
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -81,7 +81,9 @@ def test_a_column_an_annotator_is_read_as_in_training(tmp_path, task, cells, tol
     names = "first, second,third"
     found = [
         item.dialogue
-        for item in read_own(path, DataConfig(annotator_columns=("first", "second", "third")), task)
+        for item in read_custom(
+            path, DataConfig(annotator_columns=("first", "second", "third")), task
+        )
     ]
     assert annotated.read(path, columns, task=task, annotator_columns=names) == found
     assert [u.emotion if task == "single" else u.emotions for u in found[0].utterances] == told
