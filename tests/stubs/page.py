@@ -40,11 +40,11 @@ TOKEN = "open-sesame"
 
 def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Prediction:
     """The label that the text names wins, else the last; the others' cosines fall with their
-    place.
+    index.
     """
-    best = next((place for place, label in enumerate(labels) if label in text), len(labels) - 1)
+    best = next((index for index, label in enumerate(labels) if label in text), len(labels) - 1)
     cosines = {
-        label: 0.9 if place == best else 0.2 - 0.05 * place for place, label in enumerate(labels)
+        label: 0.9 if index == best else 0.2 - 0.05 * index for index, label in enumerate(labels)
     }
     weights = {label: math.exp(4 * value) for label, value in cosines.items()}
     total = sum(weights.values())
@@ -57,7 +57,7 @@ def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Predictio
 
 def thresholds(labels: Sequence[str]) -> dict[str, float]:
     """Of a model of several labels: from 0.2 to 0.55."""
-    return {label: 0.2 + 0.05 * (place % 8) for place, label in enumerate(labels)}
+    return {label: 0.2 + 0.05 * (index % 8) for index, label in enumerate(labels)}
 
 
 def answer_several(speaker: str, text: str, labels: Sequence[str]) -> Prediction:
@@ -65,8 +65,8 @@ def answer_several(speaker: str, text: str, labels: Sequence[str]) -> Prediction
     the first label by least.
     """
     probabilities = {
-        label: threshold + (0.04 * len(label) if label in text else -threshold * (place + 1) / 30)
-        for place, (label, threshold) in enumerate(thresholds(labels).items())
+        label: threshold + (0.04 * len(label) if label in text else -threshold * (index + 1) / 30)
+        for index, (label, threshold) in enumerate(thresholds(labels).items())
     }
     named = sorted((label for label in labels if label in text), key=lambda n: -probabilities[n])
     cosines = {label: 0.8 if label in text else 0.1 for label in labels}
@@ -131,7 +131,7 @@ class Rules:
 
     def examples(self, dialogues: Sequence[Dialogue], *, on_long: str) -> list[Utterance]:
         del on_long
-        return [said for dialogue in dialogues for said in dialogue.utterances]
+        return [utterance for dialogue in dialogues for utterance in dialogue.utterances]
 
     def represent(self, examples: Sequence[Utterance]) -> np.ndarray:
         return np.zeros((len(examples), 1))
@@ -142,13 +142,13 @@ class Rules:
         del reps, examples
         rule = answer_several if self.several else answer
         found = []
-        for said in utterances:
-            text = said.text
-            for rows in said.features.values():  # the first number names the label
+        for utterance in utterances:
+            text = utterance.text
+            for rows in utterance.features.values():  # the first number names the label
                 text = self.labels[int(rows[0, 0]) % len(self.labels)]
-            made = rule(said.speaker, text, self.labels)
-            nothing = made.unknown_text or not (self.settings.reads_text or said.features)
-            found.append(dataclasses.replace(made, text=said.text, unknown_text=nothing))
+            made = rule(utterance.speaker, text, self.labels)
+            nothing = made.unknown_text or not (self.settings.reads_text or utterance.features)
+            found.append(dataclasses.replace(made, text=utterance.text, unknown_text=nothing))
         return found
 
 

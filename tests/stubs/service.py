@@ -93,7 +93,8 @@ class Gated:
     def represent(self, examples: Sequence[tuple[Utterance, ...]]) -> np.ndarray:
         self.gate.passing([example[-1].text for example in examples])
         return np.array(
-            [[sum(len(said.text) for said in example)] for example in examples], np.float64
+            [[sum(len(utterance.text) for utterance in example)] for example in examples],
+            np.float64,
         )
 
     def answer(
@@ -101,7 +102,8 @@ class Gated:
     ) -> list[Prediction]:
         del examples
         return [
-            self.expected(said, int(rep[0])) for said, rep in zip(utterances, reps, strict=True)
+            self.expected(utterance, int(rep[0]))
+            for utterance, rep in zip(utterances, reps, strict=True)
         ]
 
     def together(
@@ -110,21 +112,21 @@ class Gated:
         del dialogues
         return list(answers)
 
-    def expected(self, said: Utterance, length: int) -> Prediction:
+    def expected(self, utterance: Utterance, length: int) -> Prediction:
         label = self.labels[length % len(self.labels)]
         probabilities = {each: float(each == label) for each in self.labels}
         if self.several:
             probabilities = dict.fromkeys(self.labels, float(length % 2 == 0))
         return Prediction(
-            said.speaker,
-            said.text,
+            utterance.speaker,
+            utterance.text,
             None if self.several else label,
             probabilities,
             {"length": length},
             emotions=self.labels if self.several and length % 2 == 0 else (),
-            truncated=len(said.text) > LONG,
-            unknown_text=said.text == "?",
-            other=said.other,
+            truncated=len(utterance.text) > LONG,
+            unknown_text=utterance.text == "?",
+            other=utterance.other,
         )
 
 
@@ -198,7 +200,7 @@ async def serving(
 def client_of(
     app: FastAPI, *, raise_faults: bool = True, address: str = "127.0.0.1"
 ) -> httpx.AsyncClient:
-    """A client of an application; faults come through as exceptions unless told otherwise."""
+    """A client of an application; faults come through as exceptions unless `raise_faults` is false."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults, client=(address, 1234))
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     client.app = app  # type: ignore[attr-defined]
@@ -218,7 +220,7 @@ async def predict(
 
 
 async def waiting(client: httpx.AsyncClient, utterances: int) -> None:
-    """Lets the event loop run until so many utterances are held."""
+    """Lets the event loop run until so many utterances wait."""
     async with asyncio.timeout(20):
         while client.app.state.service.admission.waiting != utterances:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
