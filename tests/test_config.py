@@ -97,7 +97,7 @@ def test_argument_types():
         "off": False,
         "name": "a",
     }
-    # A type: whether it was given can be told.
+    # A type: whether it was given shows.
     assert parse_argument("n=0", n=int, m=int) == {"n": 0, "m": None}
 
 
@@ -108,7 +108,7 @@ def test_the_last_equals_sign_of_a_rate_divides_it():
     assert not pattern.fullmatch("encoder/embeddings/norm/scale")
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     mapping = Config().to_dict()
     mapping["loss"]["temperature"] = 0
     mapping["stage_one"]["epochs"] = 0
@@ -137,7 +137,7 @@ def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         ({"dir": "mine"}, r'dir: is the folder .*"smalltalk" is not .*custom.* leave it at \'\''),
         ({"text_column": "text"}, r'text_column: is for data\.corpus="custom" only'),
@@ -147,10 +147,10 @@ def test_what_a_classifier_alone_has_no_use_for_is_refused(group, name, value):
         ({"corpus": "custom", "dir": "mine"}, r'dir: is the folder .*"custom" is not'),
     ],
 )
-def test_what_a_corpus_does_not_read_is_refused(data, told):
+def test_what_a_corpus_does_not_read_is_refused(data, message):
     if data.get("corpus") == "custom":
         data |= {split: f"{split}.csv" for split in SPLITS}
-    with pytest.raises(UserError, match=rf"config\.data\.{told}"):
+    with pytest.raises(UserError, match=rf"config\.data\.{message}"):
         Config.from_mapping({"data": data})
     Config.from_record({"data": data})  # a run that was made before
 
@@ -179,7 +179,7 @@ def test_which_settings_a_corpus_reads(corpus, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "beside", "plain"),
+    ("path", "value", "beside", "plain"),
     [
         ("encoder.revision", "v1", ("encoder.path", "package:some/model"), "some/model"),
         ("compat.constant_for_no_positive", True, ("loss.form", "out"), "in"),
@@ -187,16 +187,16 @@ def test_which_settings_a_corpus_reads(corpus, tmp_path):
         ("loss.angle_weight", 0.5, ("anchors.source", "prototypes"), "words"),
     ],
 )
-def test_what_another_setting_never_reads_is_refused(place, value, beside, plain):
+def test_what_another_setting_never_reads_is_refused(path, value, beside, plain):
     def made(of):
         mapping = Config().to_dict()
-        for name, each in ((place, value), (beside[0], of)):
+        for name, each in ((path, value), (beside[0], of)):
             group, field = name.split(".")
             mapping[group][field] = each
         return mapping
 
     assert not Config.from_mapping(made(plain)).without_effect()
-    with pytest.raises(UserError, match=rf"config\.{place}: has no effect with .*; leave it at"):
+    with pytest.raises(UserError, match=rf"config\.{path}: has no effect with .*; leave it at"):
         Config.from_mapping(made(beside[1]))
     Config.from_record(made(beside[1]))
 
@@ -229,26 +229,26 @@ def test_what_others_leave_without_effect_is_refused(group, name, value, beside)
 
 
 @pytest.mark.parametrize("schedule", ["epochs", "linear", "cosine"])
-def test_a_decay_that_no_epoch_reads_is_told(schedule):
+def test_a_decay_that_no_epoch_reads_is_logged(schedule):
     """Recipes set one, beside which somebody tries another schedule."""
     one = {"schedule": schedule, "lr_decay": 0.7}
     config = Config.from_mapping({"stage_one": one})
     assert config.doubts() == config.without_effect()
-    told = [line.partition(", by")[0] for line in config.doubts()]
-    assert told == [
+    lines = [line.partition(", by")[0] for line in config.doubts()]
+    assert lines == [
         f"config.stage_one.lr_decay: has no effect with stage_one.schedule={schedule}"
     ] * (schedule != "epochs")
     assert not Config.from_mapping({"stage_one": {"schedule": schedule}}).doubts()
 
 
 @pytest.mark.parametrize(
-    "place", ["stage_one.encoder_lr", "stage_one.head_lr", "stage_two.lr", "stage_two.bias_lr"]
+    "path", ["stage_one.encoder_lr", "stage_one.head_lr", "stage_two.lr", "stage_two.bias_lr"]
 )
-def test_rates_that_are_hardly_meant_are_told(place):
-    group, name = place.split(".")
+def test_rates_that_are_hardly_meant_are_logged(path):
+    group, name = path.split(".")
     assert not Config.from_mapping({group: {name: 0.5}}).doubts()
     (line,) = Config.from_mapping({group: {name: 15.0}}).doubts()
-    assert line.startswith(f"config.{place}: is about how far Adam moves")
+    assert line.startswith(f"config.{path}: is about how far Adam moves")
     assert line.endswith("usual are 1e-6 to 1e-2, got 15.0.")
 
 
@@ -277,7 +277,7 @@ def test_answers_of_an_untrained_classifier_are_not_compared():
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "told"),
+    ("path", "value", "message"),
     [
         (("loss", "form"), "middle", "expected one of in, out"),
         (("loss", "tau"), 1, "config.loss.tau: unknown key"),
@@ -311,28 +311,28 @@ def test_answers_of_an_untrained_classifier_are_not_compared():
         (("stage_one", "rates"), ("(=1",), "'(' is no regular expression"),
     ],
 )
-def test_impossible_values_are_refused(place, value, told):
+def test_impossible_values_are_refused(path, value, message):
     mapping = Config().to_dict()
     branch = mapping
-    for key in place[:-1]:
+    for key in path[:-1]:
         branch = branch[key]
-    branch[place[-1]] = value
-    with pytest.raises(UserError, match=re.escape(told)):
+    branch[path[-1]] = value
+    with pytest.raises(UserError, match=re.escape(message)):
         Config.from_mapping(mapping)
 
 
 @pytest.mark.parametrize(
-    ("features", "told"),
+    ("features", "message"),
     [
         ({"fusion": "none", "use": ("voice",)}, "features.use: must be empty"),
         ({"fusion": "none", "text": False}, "features.fusion: must be gated, concat or attention"),
         ({"fusion": "words", "text": False}, "features.fusion: must be gated, concat or attention"),
     ],
 )
-def test_features_that_nothing_would_read_are_refused(features, told):
+def test_features_that_nothing_would_read_are_refused(features, message):
     mapping = Config().to_dict()
     mapping["features"] |= features
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         Config.from_mapping(mapping)
 
 
@@ -344,14 +344,14 @@ def test_a_configuration_with_features_wants_their_files():
 
 def test_features_that_a_configuration_names_itself_stay():
     build = importlib.import_module("configs.base").build
-    own = {"data.corpus": "meld", "data.features": ("face=faces",)}
-    assert build(None, own).data.features == ("face=faces",)
-    found = build("voice=voices", own, features=("voice",)).data.features
+    those_of_meld = {"data.corpus": "meld", "data.features": ("face=faces",)}
+    assert build(None, those_of_meld).data.features == ("face=faces",)
+    found = build("voice=voices", those_of_meld, features=("voice",)).data.features
     assert found == ("face=faces", "voice=voices")
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"evaluation.prior": True, "evaluation.logit_adjustment": True}, "evaluation.prior"),
         ({"batch.balance": 0.5, "loss.class_weight": 1.0}, "loss.class_weight: must be off with"),
@@ -392,10 +392,10 @@ def test_features_that_a_configuration_names_itself_stay():
         ({"encoder.lora_rank": 4, "encoder.lora_maps": "("}, "is no regular expression"),
     ],
 )
-def test_what_cannot_go_together_beyond_the_paper_is_refused(settings, told):
+def test_what_cannot_go_together_beyond_the_paper_is_refused(settings, message):
     mapping = Config().to_dict()
     for name, value in settings.items():
         group, field = name.split(".")
         mapping[group][field] = value
-    with pytest.raises(UserError, match=re.escape(told)):
+    with pytest.raises(UserError, match=re.escape(message)):
         Config.from_mapping(mapping)

@@ -14,8 +14,8 @@ from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import GivenFeatures, all_with_flat_features
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, all_with_flat_features
 
 COLUMNS = ("dialogue", "speaker", "text")
 """What a row of a table says."""
@@ -94,7 +94,7 @@ class Wanted:
         *,
         size: int,
         most_past: int,
-        own: Sequence[Own] = (),
+        own: Sequence[GivenFeatures] = (),
     ) -> None:
         """Args:
         lines: say what was done before.

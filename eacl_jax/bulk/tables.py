@@ -21,8 +21,8 @@ from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import feature_columns, read_cells
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import feature_columns, read_cells
 from eacl_jax.files import dialects
 from eacl_jax.recognizer.prediction import ANSWER
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.corpora.columns import find_columns
-from eacl_jax.corpora.transcripts import Said, TranscriptLines, about_titles
+from eacl_jax.corpora.transcripts import ReadUtterance, TranscriptLines, about_titles
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.files.dialects import dialect_of
@@ -82,7 +82,7 @@ class _Block:
     """
 
     line: int
-    said: list[Said] = dataclasses.field(default_factory=list)
+    said: list[ReadUtterance] = dataclasses.field(default_factory=list)
     problem: str = ""
 
 

@@ -1,4 +1,4 @@
-"""`eacl adapt`: a model for the user's own labels, from annotated dialogues."""
+"""`eacl adapt`: a model for other labels, from annotated dialogues."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""A file of the user's own annotated dialogues, as `eacl adapt` and `eacl evaluate` read it."""
+"""A file of a user's annotated dialogues, as `eacl adapt` and `eacl evaluate` read it."""
 
 import dataclasses
 import difflib
@@ -100,12 +100,12 @@ def read(
         model answered them, or `mapped` says "none of the labels" for a model of one.
     """
     from eacl_jax.corpora import checks
-    from eacl_jax.corpora.beside import with_own_features
+    from eacl_jax.corpora.beside import with_given_features
     from eacl_jax.corpora.files import find_file, read_file
     from eacl_jax.corpora.label_columns import LabelForms
     from eacl_jax.corpora.labels import NONE
     from eacl_jax.corpora.tasks import settle
-    from eacl_jax.features.own import read_own
+    from eacl_jax.features.given import read_given
 
     labels = parse_map(mapped)
     if task == "single" and (none := [name for name, label in labels.items() if label == NONE]):
@@ -128,7 +128,7 @@ def read(
         annotators_named="--annotator-columns",
     )
     file = find_file(path, "--input names")
-    own = read_own(features, modalities or {}, "--features")
+    given = read_given(features, modalities or {}, "--features")
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
         raise UserError(f"{path}: no utterance has an emotion; annotate some.")
@@ -156,7 +156,7 @@ def read(
     (found,) = settle({"annotated": found}, task).values()
     if not checks.annotated(found):
         raise UserError(f"{path}: no utterance has a label that most of its annotators gave.")
-    found = with_own_features(found, own, modalities or {})
+    found = with_given_features(found, given, modalities or {})
     if sounds is not None:
         found = _heard(found, sounds, modalities or {})
     dialogues = (
@@ -282,7 +282,7 @@ def labelled(
       mapped: the option `--map`.
 
     Raises:
-      UserError: some are not, or the labels cannot be told apart.
+      UserError: some are not, or two labels are the same to the encoder.
     """
     known = words or dict(zip(recognizer.labels, recognizer.settings.words, strict=True))
     other = words is not None and recognizer.settings.made_of_words
@@ -350,7 +350,7 @@ def _remedy(
     other_labels: bool,
     several: bool,
 ) -> str:
-    """Options with which the command works; before them, what is said of cells of several labels
+    """Options with which the command works; before them, what to do with cells of several labels
     where the model answers one.
     """
     from eacl_jax.corpora.labels import NO_LABEL, NONE
@@ -389,21 +389,21 @@ def _remedy(
             f" text is context{none}"
         )
     # What a label means nobody knows but who gave it.
-    own = {label: labels.get(label, "WORD") for label in sorted(counts)}
-    # With one emotion nothing could be told apart; without the model's other labels those that are
-    # its own would be easier to answer than they are.
-    if len(own) == 1 or len(strangers) < len(own):
-        own = {**labels, **own}
-    distinct = len({label.casefold() for label in own}) == len(own)
+    words = {label: labels.get(label, "WORD") for label in sorted(counts)}
+    # One label alone would always be answered; without the model's other labels, those of
+    # its labels that are there would be easier to answer than they are.
+    if len(words) == 1 or len(strangers) < len(words):
+        words = {**labels, **words}
+    distinct = len({label.casefold() for label in words}) == len(words)
     if (
         other_labels
         and distinct
         and not joined
         and not any(name.casefold() in NO_LABEL or name == NONE for name in strangers)
-        and not any(sign in name for pair in own.items() for name in pair for sign in ",=:")
+        and not any(sign in name for pair in words.items() for name in pair for sign in ",=:")
     ):
         given = shlex.quote(
-            ",".join(label if label == word else f"{label}={word}" for label, word in own.items())
+            ",".join(label if label == word else f"{label}={word}" for label, word in words.items())
         )
         advice.append(
             f"  --labels {given}   answers with these; put in place of WORD what says what the"

@@ -62,24 +62,24 @@ def run(arguments: Sequence[str]) -> int:
     """
     command = get_command(app)
     try:
-        # Not `command.main`, which makes statuses of its own of Ctrl+C and of an output that nobody
+        # Not `command.main`, which makes other statuses of Ctrl+C and of an output that nobody
         # reads.
         with command.make_context("eacl", [*arguments] or ["--help"]) as context:
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     except TyperException as error:
-        told = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
-        told += _mistyped(told, arguments)
-        raise UserError(f"{told} (--help tells what there is)") from error
+        message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words
+        message += _mistyped(message, arguments)
+        raise UserError(f"{message} (--help tells what there is)") from error
     return 0
 
 
-def _mistyped(told: str, arguments: Sequence[str]) -> str:
+def _mistyped(message: str, arguments: Sequence[str]) -> str:
     """A question for the option that was given in place of a missing one, if one was: `train` hands
     on those that it does not know, and misses its own first.
     """
-    if not (missing := re.match(r"Missing option '(--[\w-]+)'", told)):
+    if not (missing := re.match(r"Missing option '(--[\w-]+)'", message)):
         return ""
     names = [each.partition("=")[0] for each in arguments]
     given = [each for each in names if each.startswith("--") and "." not in each]

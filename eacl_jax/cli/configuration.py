@@ -119,7 +119,7 @@ def _check_there(file: Path, named: str) -> None:
             " the path in full."
         )
         raise UserError(f"{named}: there is no file {file}; {hint}") from error
-    except OSError:  # told where it is read
+    except OSError:  # refused where it is read
         return
 
 
@@ -156,8 +156,8 @@ def _mistake(error: Exception, problem: str) -> Exception:
             return UserError(f"{problem} the file has no function get_config.")
         # As text, a KeyError is its argument as Python writes it; ml_collections raises it again
         # with a second line, which names the nearest setting.
-        said = [str(each.args[0]) for each in _causes(error) if each.args]
-        plainest = min(said, key=lambda text: ("\n" not in text, text.count("\\")))
+        texts = [str(each.args[0]) for each in _causes(error) if each.args]
+        plainest = min(texts, key=lambda text: ("\n" not in text, text.count("\\")))
         setting, *near = plainest.split("\n")
         hint = " ".join([*near, "eacl_jax/config/settings.py lists them."])
         return UserError(f"{problem} there is no setting {setting.strip(_QUOTES)!r}. {hint}")
@@ -182,7 +182,7 @@ _KINDS = {
 
 def _kind_of(why: str) -> str:
     """What a value should have been, by Python's or absl's complaint; empty where it says else."""
-    return next((kind for said, kind in _KINDS.items() if why.startswith(said)), "")
+    return next((kind for beginning, kind in _KINDS.items() if why.startswith(beginning)), "")
 
 
 def _value(holder: Any, named: str) -> Any:

@@ -85,7 +85,7 @@ def joined(given: str) -> Iterator[None]:
     from eacl_jax.training import processes
 
     if not processes.is_main():
-        logging.getLogger().setLevel(logging.ERROR)  # the first has said it
+        logging.getLogger().setLevel(logging.ERROR)  # the first process logs it
     watch = _Watch()
     watch.start()
     ended: SystemExit | typer.Exit | None = None
@@ -149,7 +149,7 @@ def _join(wanted: Address | str) -> bool:
     """Whether there are others; they have been joined then."""
     if wanted == OFF or (isinstance(wanted, tuple) and wanted[1] == 1):
         return False
-    # The service warns of what is told below in a line; it looks here when JAX is imported.
+    # The service warns of what is reported below in a line; it looks here when JAX is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
@@ -234,7 +234,7 @@ class _Watch(threading.Thread):
                     self._leave(f"{self._all.names([0])} is gone ({_first_line(error)}).")
 
     def stop(self) -> None:
-        """Ends the looking; what another does is its own affair from now on."""
+        """Ends the looking; what another does does not matter from now on."""
         self._ended.set()
         if self.ident is not None and threading.current_thread() is not self:
             self.join()
@@ -244,10 +244,10 @@ class _Watch(threading.Thread):
         self.stop()
         self._status = status
         name = self._all.names([self._all.index()])
-        told = message if of_all else f"{name} ({socket.gethostname()}): {message}"
+        line = message if of_all else f"{name} ({socket.gethostname()}): {message}"
         with contextlib.suppress(Exception):
-            self._tell(told)
-        self._leave(told)
+            self._tell(line)
+        self._leave(line)
 
     def explain(self, error: Exception) -> str:
         """What an error of JAX's runtime means: mostly that a process is no longer there."""
@@ -286,21 +286,21 @@ class _Watch(threading.Thread):
             self._tell(message)
             self._leave(message)
 
-    def _tell(self, told: str) -> None:
+    def _tell(self, line: str) -> None:
         """Ends the others; returns where this process has to say what was wrong."""
-        if not self._all.publish(_FAILED, told):
-            self._obey(self._all.published(_FAILED) or told)
+        if not self._all.publish(_FAILED, line):
+            self._obey(self._all.published(_FAILED) or line)
         elif self._all.is_main():
             self._await_all()
         elif self._await(f"{_READ}/0", time.monotonic() + _LINGER):
             self._follow()
 
-    def _obey(self, told: str) -> NoReturn:
+    def _obey(self, line: str) -> NoReturn:
         """Ends this process because another failed."""
         if not self._all.is_main():
             self._follow()
         self._all.publish(f"{_READ}/0", "", again=True)
-        process.tell(f"error: {told}")
+        process.tell(f"error: {line}")
         self._await_all()
         _exit(self._status)
 

@@ -1,4 +1,4 @@
-"""`eacl evaluate`: how good a model is, on its run's corpus or on a file of one's own."""
+"""`eacl evaluate`: how good a model is, on its run's corpus or on a file that is named."""
 
 import json
 import os
@@ -241,7 +241,7 @@ def evaluate(
         )
     warn_of_features(dialogues, modalities)
     members = (recognizer, *others)
-    texts = [said.text for each in dialogues for said in each.utterances]
+    texts = [utterance.text for each in dialogues for utterance in each.utterances]
     # By the first that knows how texts of training were broken into pieces.
     any(each.warn_of_language(texts).texts for each in members)
     learnt_from = {}
@@ -266,8 +266,8 @@ def evaluate(
     ):
         tally.add(some, ensemble.answers(some, stage=stage, on_long=on_long))
     facts = recognizer.facts
-    own = facts is not None and facts.labels == recognizer.labels
-    levels = facts.levels if facts is not None and own else None
+    same_labels = facts is not None and facts.labels == recognizer.labels
+    levels = facts.levels if facts is not None and same_labels else None
     # Those of one model are of its probabilities, and of its stage two.
     sets = None if others or stage != Stage.TWO else recognizer.settings.sets
     scores = tally.scores(excluded_label, levels, sets)

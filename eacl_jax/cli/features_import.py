@@ -60,7 +60,7 @@ def import_features(
     from eacl_jax.features.pickles.converting import convert
 
     done = convert(path, family, new, _corpus(family, data) if data else None, most_mb << 20)
-    typer.echo("\n".join((*done.told, f"Written to {new}.")))
+    typer.echo("\n".join((*done.summary, f"Written to {new}.")))
     for warning in done.warnings:
         process.tell(f"WARNING: {warning}")
 

@@ -21,8 +21,8 @@ from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import GivenFeatures, read_given
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, read_own
 from eacl_jax.features.unlike import unlike
 from eacl_jax.files import local
 from eacl_jax.files.checksum import sha256_of
@@ -127,7 +127,7 @@ class Job:
             compiled.keep_compiled()
         folder = locate.find_folder(self.model, self.revision)
         settings = read_settings(folder / "config.json")
-        own = tuple(read_own(self.features, settings.modalities, "--features").values())
+        given = tuple(read_given(self.features, settings.modalities, "--features").values())
         sounds = sounds_of(settings.modalities, self.sounds)
         console = Console(stderr=True)
         with contextlib.ExitStack() as stack:
@@ -147,7 +147,7 @@ class Job:
                     else _CHUNK * self.batch_size
                 ),
                 most_past=settings.prompt.max_past,
-                own=own,
+                own=given,
             )
             least = (
                 None
@@ -155,23 +155,25 @@ class Job:
                 else least_probability(settings, self.coverage, self.stage)
             )
             left_out: set[str] = set()
-            told = transcripts.Told()
-            items, others = self._items(lines, wanted, console, settings.modalities, left_out, told)
+            about_text = transcripts.Told()
+            items, others = self._items(
+                lines, wanted, console, settings.modalities, left_out, about_text
+            )
             if self._read_as() == "json" and isinstance(file, io.BytesIO):
                 others = in_memory.columns_in(file.getvalue())
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             model = fingerprint.of_files(folder, self.runtime, self.precision, of_file=sha256_of)
-            output = stack.enter_context(self._output(model, written_as.header, own))
+            output = stack.enter_context(self._output(model, written_as.header, given))
             lines.resumed, before = output.journal.position, output.journal.totals
-            for each in own:
+            for each in given:
                 each.resumed = not output.journal.counts_nothing
             with Teller(console, size, read, before).shown() as tell:
                 try:
                     predict(
                         self._recognizer(folder),
                         lines,
-                        _all_joined(items, own),
+                        _all_joined(items, given),
                         output,
                         written_as,
                         stage=self.stage,
@@ -196,7 +198,7 @@ class Job:
                 reads_text=settings.reads_text,
                 more=(
                     *unlike(output.journal.totals.features, settings.modalities),
-                    *told.sentences(),
+                    *about_text.sentences(),
                     *([_NOT_CALIBRATED] if self.labels else []),
                 ),
             )
@@ -284,18 +286,18 @@ class Job:
         console: Console,
         modalities: Mapping[str, Modality],
         left_out: set[str],
-        told: transcripts.Told,
+        about_text: transcripts.Told,
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through. Of JSON,
-        `left_out` gets the names of fields that are not, and of text `told` what there is to say,
-        as they are read.
+        `left_out` gets the names of fields that are not, and of text `about_text`
+        what there is to say, as they are read.
         """
         if self._read_as() in ("jsonl", "json"):
             return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
-            return transcripts.read_txt(lines, wanted, told), ()
+            return transcripts.read_txt(lines, wanted, about_text), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
-        if twice := [own.name for own in wanted.own if own.name in table.features]:
+        if twice := [each.name for each in wanted.own if each.name in table.features]:
             raise UserError(
                 f"{lines.name} has columns {twice[0]}.SOMETHING: leave out --features {twice[0]},"
                 " or them."
@@ -314,7 +316,7 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
-    def _output(self, model: str, header: bytes, own: Sequence[Own]) -> writing.Output:
+    def _output(self, model: str, header: bytes, given: Sequence[GivenFeatures]) -> writing.Output:
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
@@ -322,7 +324,7 @@ class Job:
         # on with other choices.
         settings = {
             "model": model,
-            # Whose last digits are its own.
+            # Runtimes differ in the last digits.
             "runtime": None if self.runtime == JAX else [self.runtime, self.precision],
             "labels": list(self.labels.items()),
             "stage": self.stage,
@@ -334,7 +336,7 @@ class Job:
             "fields": formats.read_fields(self.fields, self._write_as()),
             "coverage": self.coverage,
             "raw": self.raw,
-            "features": {each.name: each.fingerprint() for each in own} or None,
+            "features": {each.name: each.fingerprint() for each in given} or None,
             # Not what is in the files, which would be read twice.
             "sounds": None if self.sounds is None else str(self.sounds.resolve()),
         }
@@ -376,10 +378,12 @@ def _say_left_out(console: Console, name: str, kind: str, left_out: Sequence[str
     console.print(printable(note), markup=False, highlight=False, soft_wrap=True)
 
 
-def _all_joined(items: Iterator[reading.Item], own: Sequence[Own]) -> Iterator[reading.Item]:
+def _all_joined(
+    items: Iterator[reading.Item], given: Sequence[GivenFeatures]
+) -> Iterator[reading.Item]:
     """The same items. Raises `UserError` at their end where features of a file are of none."""
     yield from items
-    for each in own:
+    for each in given:
         each.check_found()
 
 
@@ -394,7 +398,7 @@ def _measure(file: BinaryIO, size: int) -> Callable[[Position], int]:
 
 
 def _descriptor(stream: TextIO | None, closed: str) -> int:
-    """Of a standard stream; -1, which is no file's, for one that a program has put in its place."""
+    """Of a standard stream; -1, which is no file's, for one that a program has replaced."""
     if stream is None:
         raise UserError(closed)
     try:

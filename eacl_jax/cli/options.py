@@ -107,7 +107,7 @@ SpeakerColumn = Annotated[
         metavar="NAME", help=f"{_COLUMN.format('who speaks')} none: the table does not say."
     ),
 ]
-TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("what is said"))]
+TextColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the text"))]
 EmotionColumn = Annotated[str, typer.Option(metavar="NAME", help=_COLUMN.format("the label"))]
 
 

@@ -156,7 +156,7 @@ def predict(
     are found.
 
     JSON: one value over several lines, or another file of this field, as `eacl evaluate` reads them
-    (.json, .parquet), held in memory.
+    (.json, .parquet), read into memory.
 
     TXT: an utterance a line, Ann: I got it!, and a blank line after each dialogue; or a chat
     program's export, or captions (.vtt, .srt).

@@ -73,8 +73,8 @@ class Teller:
 
 def done(totals: Totals, position: Position) -> str:
     """How many dialogues, and how much of the one that goes on."""
-    said = count(position.utterances, "utterance")
-    inside = f" and {said} of the next" if position.utterances else ""
+    more = count(position.utterances, "utterance")
+    inside = f" and {more} of the next" if position.utterances else ""
     return f"{count(totals.dialogues, 'dialogue')}{inside}"
 
 
@@ -121,8 +121,8 @@ def print_summary(
             )
         )
     lines += _notes(totals, on_long, output.problems_in, reads_text=reads_text)
-    if told := str(Look(totals.looked, totals.strange)):
-        lines.append(told)
+    if note := str(Look(totals.looked, totals.strange)):
+        lines.append(note)
     if totals.unread:
         lines.append(
             f"the model does not read the features {', '.join(totals.unread)}: they were left out"

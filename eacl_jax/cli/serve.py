@@ -55,7 +55,7 @@ def serve(
     max_dialogues: Annotated[int, typer.Option(help="Dialogues of a request.")] = 100,
     max_utterances: Annotated[int, typer.Option(help="Utterances of a request.")] = 1000,
     max_characters: Annotated[int, typer.Option(help="Characters of an utterance.")] = 10_000,
-    max_labels: Annotated[int, typer.Option(help="Labels of a request's own.")] = 50,
+    max_labels: Annotated[int, typer.Option(help="Labels that a request brings.")] = 50,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request.")] = 2**20,
     max_numbers: Annotated[
         int, typer.Option(help="Numbers of an utterance's features, where the model reads any.")

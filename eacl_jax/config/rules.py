@@ -23,17 +23,17 @@ from eacl_jax.config.settings import (
 if TYPE_CHECKING:
     from eacl_jax.config.config import Config
 
-# A place below `config`, the rule that its value breaks, and the value.
+# A field below `config`, the rule that its value breaks, and the value.
 Problem = tuple[str, str, Any]
 Check = Callable[["Config"], Iterator[Problem]]
 
 
 def lines(config: "Config", checks: Sequence[Check]) -> list[str]:
-    """What no single field can tell: a line for each problem."""
+    """What no single field shows: a line for each problem."""
     return [
-        f"config.{place}: {rule}, got {value!r}."
+        f"config.{field}: {rule}, got {value!r}."
         for check in checks
-        for place, rule, value in check(config)
+        for field, rule, value in check(config)
     ]
 
 
@@ -119,14 +119,14 @@ def _of_rarity(config: "Config") -> Iterator[Problem]:
         yield "evaluation.prior", rule, evaluation.prior
     if not config.batch.balance:
         return
-    for place, value in (
+    for field, value in (
         ("loss.class_weight", loss.class_weight),
         ("loss.logit_adjustment", loss.logit_adjustment),
         ("evaluation.logit_adjustment", evaluation.logit_adjustment),
     ):
         if value:
             rule = "must be off with batch.balance, which has made rare labels frequent already"
-            yield place, rule, value
+            yield field, rule, value
 
 
 def _of_average(config: "Config") -> Iterator[Problem]:
@@ -156,17 +156,17 @@ def _of_lora(config: "Config") -> Iterator[Problem]:
         re.compile(encoder.lora_maps)
     except re.error as error:
         yield "encoder.lora_maps", f"is no regular expression ({error})", encoder.lora_maps
-    held = {
+    others_off = {
         "encoder.frozen_layers": (encoder.frozen_layers, 0),
         "stage_one.layer_decay": (one.layer_decay, 1.0),
         "stage_one.unfreeze_layers": (one.unfreeze_layers, 0),
         "stage_one.rates": (one.rates, ()),
         "features.text": (config.features.text, True),
     }
-    for place, (value, plain) in held.items():
+    for field, (value, plain) in others_off.items():
         if value != plain:
             rule = f"must be {plain!r} with encoder.lora_rank, which holds the encoder as a whole"
-            yield place, rule, value
+            yield field, rule, value
 
 
 def _of_smoothing(config: "Config") -> Iterator[Problem]:
@@ -208,20 +208,20 @@ def _of_adversarial(config: "Config") -> Iterator[Problem]:
 
 
 def _of_soup(config: "Config") -> Iterator[Problem]:
-    place, soup = "stage_one.soup", config.stage_one.soup
+    field, soup = "stage_one.soup", config.stage_one.soup
     if not soup:
         return
     if soup <= 1:
-        yield place, "must be 0, or 2 epochs at least: of one there is no mean", soup
+        yield field, "must be 0, or 2 epochs at least: of one there is no mean", soup
     if config.anchors.source == "prototypes":
         yield (
-            place,
+            field,
             "must be 0 with anchors.source=prototypes, whose anchors are of many steps' weights",
             soup,
         )
     if config.compat.stale_anchors:
         yield (
-            place,
+            field,
             "must be 0 with compat.stale_anchors, which takes anchors of the last epoch",
             soup,
         )
@@ -261,8 +261,8 @@ def _of_data(config: "Config") -> Iterator[Problem]:
     data = config.data
     files = {split: getattr(data, split) for split in ("train", "dev", "test")}
     if data.corpus == "custom" and not all(files.values()):
-        place = "data.train, data.dev and data.test"
-        yield place, 'must each name a file when data.corpus is "custom"', files
+        field = "data.train, data.dev and data.test"
+        yield field, 'must each name a file when data.corpus is "custom"', files
 
 
 def _of_evaluation(config: "Config") -> Iterator[Problem]:
@@ -353,9 +353,9 @@ def _of_unused(config: "Config") -> Iterator[Problem]:
         why = "with anchors.source=prototypes, through which no gradient passes"
         angle = config.loss.angle_weight
         unused.append(("loss.angle_weight", why, angle, LossConfig.angle_weight))
-    for place, why, value, plain in unused:
+    for field, why, value, plain in unused:
         if value != plain:
-            yield place, f"has no effect {why}; leave it at {plain!r}", value
+            yield field, f"has no effect {why}; leave it at {plain!r}", value
 
 
 def _of_schedule(config: "Config") -> Iterator[Problem]:
@@ -370,7 +370,7 @@ def _of_schedule(config: "Config") -> Iterator[Problem]:
 
 def _of_learning_rates(config: "Config") -> Iterator[Problem]:
     one, two = config.stage_one, config.stage_two
-    for place, rate in (
+    for field, rate in (
         ("stage_one.encoder_lr", one.encoder_lr),
         ("stage_one.head_lr", one.head_lr),
         ("stage_two.lr", two.lr),
@@ -381,7 +381,7 @@ def _of_learning_rates(config: "Config") -> Iterator[Problem]:
                 "is about how far Adam moves each parameter in a step, and from 1 on nothing is"
                 " learnt; usual are 1e-6 to 1e-2"
             )
-            yield place, rule, rate
+            yield field, rule, rate
 
 
 IMPOSSIBLE: tuple[Check, ...] = (
@@ -409,5 +409,5 @@ UNREAD: tuple[Check, ...] = (_of_corpus,)
 # What other values leave without effect, or without sense.
 WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused, _of_untrained_classifier)
 # Of what recipes set, beside which people change one setting, and of what is hardly meant: no
-# errors, but told.
+# errors, but logged.
 DOUBTFUL: tuple[Check, ...] = (_of_schedule, _of_learning_rates)

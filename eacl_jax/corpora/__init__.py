@@ -71,8 +71,8 @@ def load(data: DataConfig) -> Corpus:
             " there too."
         )
     labels = _labels(data, builder.LABELS, splits["train"], read["train"])
-    own = tuple(map(word_of, labels))
-    taxonomy = Taxonomy(labels, own if data.groups else data.words or own)
+    words = tuple(map(word_of, labels))
+    taxonomy = Taxonomy(labels, words if data.groups else data.words or words)
     check_emotions(splits, taxonomy)
     tell_of_annotators(read, labels)
     if data.groups:
@@ -130,7 +130,7 @@ def _check_annotated(splits: Splits) -> None:
 
 
 def _labels(
-    data: DataConfig, own: tuple[str, ...], train: list[Found], read: list[Found]
+    data: DataConfig, published: tuple[str, ...], train: list[Found], read: list[Found]
 ) -> tuple[str, ...]:
     """Of the files, before they are grouped; those that single annotators gave as `read` has them
     are among them where they have a group.
@@ -151,4 +151,4 @@ def _labels(
         } & {clean_label(row.rpartition("=")[0]) for row in data.groups}
     # A column that is named as a label's is one, whether or not an utterance has it.
     found |= {clean_label(name) for name in data.label_columns}
-    return tuple(map(clean_label, data.labels)) or own or tuple(sorted(found))
+    return tuple(map(clean_label, data.labels)) or published or tuple(sorted(found))

@@ -53,13 +53,13 @@ def has_spans(record: Mapping[str, Any]) -> bool:
 
 
 def label_studio(
-    tasks: Sequence[Mapping[str, Any]], places: Sequence[str], emotion: str
+    tasks: Sequence[Mapping[str, Any]], locations: Sequence[str], emotion: str
 ) -> list[Mapping[str, Any]]:
     """Tasks as objects: dialogues with utterances, or utterances.
 
     Args:
       tasks: of the export.
-      places: where each stands, for messages.
+      locations: where each stands, for messages.
       emotion: the control that gives the label; empty where there is only one.
 
     Raises:
@@ -67,7 +67,7 @@ def label_studio(
         it.
     """
     objects: list[Mapping[str, Any]] = []
-    for task, where in zip(tasks, places, strict=True):
+    for task, where in zip(tasks, locations, strict=True):
         if not is_label_studio(task):
             raise UserError(
                 f"{where}: expected a task with 'data' and 'annotations', as all others in the file"
@@ -102,9 +102,9 @@ def label_studio(
 
 
 def label_studio_small(
-    records: Sequence[Mapping[str, Any]], lines: Sequence[int], places: Sequence[str]
+    records: Sequence[Mapping[str, Any]], lines: Sequence[int], locations: Sequence[str]
 ) -> tuple[list[Mapping[str, Any]], list[int], list[str]]:
-    """Objects of JSON-MIN, one a task, with their lines and places: annotations of a task that
+    """Objects of JSON-MIN, one a task, with their lines and locations: annotations of a task that
     agree are one.
 
     Raises:
@@ -112,8 +112,8 @@ def label_studio_small(
     """
     first: dict[Any, tuple[Mapping[str, Any], str]] = {}
     objects: list[Mapping[str, Any]] = []
-    kept_lines, kept_places = [], []
-    for number, (record, line, where) in enumerate(zip(records, lines, places, strict=True)):
+    kept_lines, kept_locations = [], []
+    for number, (record, line, where) in enumerate(zip(records, lines, locations, strict=True)):
         content = {key: value for key, value in record.items() if key not in _BOOKKEEPING}
         key = record.get("id", f"number {number}")
         if key in first:
@@ -134,12 +134,12 @@ def label_studio_small(
             named = {name: _choices(value) for name, value in content.items()}
         objects.append(named)
         kept_lines.append(line)
-        kept_places.append(where)
-    return objects, kept_lines, kept_places
+        kept_locations.append(where)
+    return objects, kept_lines, kept_locations
 
 
 def doccano_spans(
-    items: Sequence[Mapping[str, Any]], places: Sequence[str]
+    items: Sequence[Mapping[str, Any]], locations: Sequence[str]
 ) -> list[Mapping[str, Any]]:
     """Items with labelled spans as dialogues, an utterance a line `Name: text`.
 
@@ -147,7 +147,7 @@ def doccano_spans(
       UserError: a span goes over several lines, or a line has two labels.
     """
     dialogues: list[Mapping[str, Any]] = []
-    for item, where in zip(items, places, strict=True):
+    for item, where in zip(items, locations, strict=True):
         text = item.get("text")
         if not isinstance(text, str):
             raise UserError(
@@ -203,7 +203,10 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
         for item in done
     ]
     labels = [
-        sorted((str(r.get("from_name")), str(sorted(_placed(r["value"]).items()))) for r in results)
+        sorted(
+            (str(r.get("from_name")), str(sorted(_label_and_span(r["value"]).items())))
+            for r in results
+        )
         for results in given
     ]
     if any(one != labels[0] for one in labels):
@@ -213,7 +216,7 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     return given[0] if given else []
 
 
-def _placed(value: Mapping[str, Any]) -> dict[str, Any]:
+def _label_and_span(value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "labels": sorted(_labels(value)),
         **{name: str(value[name]) for name in ("start", "end") if name in value},

@@ -1,4 +1,4 @@
-"""Features of a corpus' utterances: from files, from its own objects, from its tables' columns."""
+"""Features of a corpus' utterances: of files beside it, of its objects, of its tables' columns."""
 
 import dataclasses
 import logging
@@ -12,9 +12,9 @@ from eacl_jax.corpora.found import Found
 from eacl_jax.dialogue import Dialogue, FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
+from eacl_jax.features.given import GivenFeatures, columns_of, feature_columns, read_cells
 from eacl_jax.features.join import Counted, has_row, joined, names_of, rows_of
 from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
-from eacl_jax.features.own import Own, feature_columns, places_of, read_cells
 from eacl_jax.features.table import FeatureTable
 
 _SOUND = "sound:"
@@ -37,7 +37,7 @@ def with_features(
       splits: what was found, perhaps with features in it.
       rows: of `config.data.features`: "NAME=PATH", a file or folder that `read_features` reads;
         "NAME=sound:MAKER", made of the sound files that utterances name as `audio`, beside the
-        corpus' own file; or "NAME", the columns NAME.something of the corpus' own tables.
+        corpus' file; or "NAME", the columns NAME.something of the corpus' tables.
       cache: the cache folder.
       known: columns, without NAME., that a modality had where other splits were there too; what is
         missing of them here is not known here.
@@ -77,7 +77,7 @@ def with_features(
             found = {split: _moved(items, name, columns) for split, items in found.items()}
     _check_widths(found)
     for name in kinds:
-        _tell_missing(found, name)
+        _warn_of_missing(found, name)
     return found, kinds
 
 
@@ -90,18 +90,18 @@ def with_path(row: str, change: Callable[[str], str]) -> str:
     return f"{name}={change(path)}"
 
 
-def with_own_features(
-    items: Sequence[Found], own: Mapping[str, Own], modalities: Mapping[str, Modality]
+def with_given_features(
+    items: Sequence[Found], given: Mapping[str, GivenFeatures], modalities: Mapping[str, Modality]
 ) -> list[Found]:
-    """The dialogues of one's own file with all the features that a model reads: their own, those of
-    columns NAME.COLUMN, and those of other files.
+    """The dialogues of a user's file with all the features that a model reads: those of its
+    objects, of columns NAME.COLUMN, and of other files.
 
     Raises:
       UserError: a modality is there twice, has not the model's columns, or is of no utterance.
     """
     file = str(items[0].file) if items else ""
     columns = feature_columns(_fields(items), modalities, file)
-    if twice := [name for name in own if name in columns]:
+    if twice := [name for name in given if name in columns]:
         raise UserError(
             f"{file} has columns {twice[0]}.SOMETHING, and there is a file of the same features:"
             " leave out one of them."
@@ -116,7 +116,7 @@ def with_own_features(
                 utterance.other.get("id"),
                 numbered=bool(item.turns),
             )
-            for name, each in own.items()
+            for name, each in given.items()
         }
         read = {
             name: read_cells({c: utterance.other[c] for c in names}, where)
@@ -131,7 +131,7 @@ def with_own_features(
         return dataclasses.replace(utterance, features=features)
 
     found = _changed(items, with_all)
-    for each in own.values():
+    for each in given.values():
         each.check_found()
     return found
 
@@ -154,18 +154,18 @@ def in_columns_of(
     Raises:
       UserError: a column that the model reads is not there.
     """
-    places = {
+    columns = {
         name: found
         for name, modality in modalities.items()
         if name in kinds
-        and (found := places_of(kinds[name].columns, modality, f"{where}: features {name}"))
+        and (found := columns_of(kinds[name].columns, modality, f"{where}: features {name}"))
     }
-    if not places:
+    if not columns:
         return list(items)
 
     def moved(utterance: Utterance) -> Utterance:
         features = {
-            name: rows[:, places[name]] if name in places else rows
+            name: rows[:, columns[name]] if name in columns else rows
             for name, rows in utterance.features.items()
         }
         return dataclasses.replace(utterance, features=features)
@@ -210,9 +210,9 @@ def _turn(item: Found, index: int) -> int:
 
 
 def _fields(items: Iterable[Found]) -> list[str]:
-    """Names of the fields of the user's own, in the order of the files."""
-    said = (utterance for item in items for utterance in item.dialogue.utterances)
-    return list(dict.fromkeys(field for utterance in said for field in utterance.other))
+    """Names of the fields that the user added, in the order of the files."""
+    utterances = (utterance for item in items for utterance in item.dialogue.utterances)
+    return list(dict.fromkeys(field for utterance in utterances for field in utterance.other))
 
 
 def _put(
@@ -307,7 +307,7 @@ def _columns(splits: Splits, name: str, where: str) -> list[str]:
 
 
 def _moved(items: Sequence[Found], name: str, columns: Sequence[str]) -> list[Found]:
-    """With the columns' numbers as features, and no longer as fields of the user's own."""
+    """With the columns' numbers as features, and no longer as fields that the user added."""
 
     def moved(item: Found, index: int, utterance: Utterance) -> Utterance:
         cells = {column: utterance.other.get(column) for column in columns}
@@ -333,7 +333,7 @@ def _check_widths(splits: Splits) -> None:
                         )
 
 
-def _tell_missing(splits: Splits, name: str) -> None:
+def _warn_of_missing(splits: Splits, name: str) -> None:
     for split, items in splits.items():
         has = [has_known(u.features, name) for item in items for u in item.dialogue.utterances]
         if split == "train" and not any(has):

@@ -37,10 +37,10 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 @functools.cache
-def _code(own: str | None) -> str:
+def _code(module: str | None) -> str:
     """A hash of the code that reads corpora, with the module of a builder from elsewhere."""
     files = [*_PACKAGE.glob("corpora/*.py"), *_PACKAGE.glob("files/*.py"), _PACKAGE / "dialogue.py"]
-    files += [Path(own)] if own else []
+    files += [Path(module)] if module else []
     digest = hashlib.sha256()
     for file in sorted({each for each in files if each.is_file()}):
         digest.update(hashlib.sha256(file.read_bytes()).digest())

@@ -127,7 +127,7 @@ def _is_number(lines: list[tuple[str, int]]) -> bool:
 
 
 def _voices(line: str) -> Iterator[tuple[str, str]]:
-    """Who speaks in a line, and what is said: by "" before the first `<v NAME>`."""
+    """Who speaks in a line, and the text: by "" before the first `<v NAME>`."""
     parts = _VOICE.split(line)
     for voice, text in zip(("", *parts[1::2]), parts[::2], strict=True):
         if voice or text.strip():

@@ -17,7 +17,7 @@ from eacl_jax.errors import UserError
 logger = logging.getLogger("eacl_jax.corpora")
 
 _EMPTY_TEXT = "the text is empty; remove the utterance or give its text."
-_NAMED = 5  # places of the same fault, after the first
+_NAMED = 5  # utterances with the same fault, after the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,9 +294,9 @@ def _more_empty_texts(found: Sequence[Found]) -> str:
     ]
     if not more:
         return ""
-    places = "".join(f"\n  {place}" for place in more[:_NAMED])
+    rest = "".join(f"\n  {where}" for where in more[:_NAMED])
     left = "" if len(more) <= _NAMED else f"\n  and {len(more) - _NAMED:,} more"
-    return f" {counted(len(more), 'more is', 'more are')} empty:{places}{left}"
+    return f" {counted(len(more), 'more is', 'more are')} empty:{rest}{left}"
 
 
 def _every_label(utterance: Utterance) -> list[str]:

@@ -10,7 +10,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.headers import LABELS, plain
 
 PARTS = ("dialogue", "speaker", "text", "emotion")
-"""What a row says; also the columns' names in this project's own tables."""
+"""What a row says; also the columns' names in this project's tables."""
 
 ABSENT = "none"
 """In place of a column's name, of `MAY_BE_ABSENT`: the table has none. Without one for the dialogue
@@ -98,31 +98,31 @@ def find_columns(
     missing = []
     there = f"its {kind}s are {', '.join(map(repr, header))}"
     for part in parts:
-        places = [
-            place
-            for place in find_part(header, part, given=given.get(part, ""))
-            if place not in apart
+        columns = [
+            column
+            for column in find_part(header, part, given=given.get(part, ""))
+            if column not in apart
         ]
-        if not places and part in MAY_BE_ABSENT and is_absent(given.get(part, "")):
+        if not columns and part in MAY_BE_ABSENT and is_absent(given.get(part, "")):
             found[part] = None
             continue
-        if part == "emotion" and part in need and part not in given and len(places) == 1:
+        if part == "emotion" and part in need and part not in given and len(columns) == 1:
             # A label that somebody added beside what a model answered, or the other way round.
-            places += [p for p in labels_beside(header, places[0]) if p not in apart]
-        if len(places) > 1:
-            several = ", ".join(repr(header[place]) for place in places)
+            columns += [p for p in labels_beside(header, columns[0]) if p not in apart]
+        if len(columns) > 1:
+            several = ", ".join(repr(header[column]) for column in columns)
             how = (
                 "rename all but one"
-                if len({header[place] for place in places}) == 1
+                if len({header[column] for column in columns}) == 1
                 else f"name one with {_named(naming, part)}"
             )
             raise UserError(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
-        found[part] = places[0] if places else None
-        if part == "emotion" and apart and not places and part not in given:
+        found[part] = columns[0] if columns else None
+        if part == "emotion" and apart and not columns and part not in given:
             continue
-        if not places and (part in need or part in given or part != "emotion"):
+        if not columns and (part in need or part in given or part != "emotion"):
             missing.append(part)
     if missing:
         names = ", ".join(repr(given.get(part, part)) for part in missing)
@@ -143,8 +143,8 @@ def find_columns(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
             f"{alone}"
         )
-    taken = [place for place in found.values() if place is not None]
-    twice = {place for place in taken if taken.count(place) > 1}
+    taken = [column for column in found.values() if column is not None]
+    twice = {column for column in taken if taken.count(column) > 1}
     if shared := [name for part, name in given.items() if found[part] in twice]:
         raise UserError(
             f"{where}: the {kind} {shared[0]!r} is named for more than one part; {there}."
@@ -154,7 +154,7 @@ def find_columns(
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
-    """Columns that could hold a part, from 0: none, one, or several that cannot be told apart (see
+    """Columns that could hold a part, from 0: none, one, or several that names do not tell apart (see
     `find_columns`).
     """
     tries = (
@@ -166,15 +166,15 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
         else [lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]
     )
     for fits in tries:
-        if places := [place for place, name in enumerate(header) if fits(name)]:
-            return places
+        if columns := [column for column, name in enumerate(header) if fits(name)]:
+            return columns
     return []
 
 
 def labels_beside(header: Sequence[str], emotion: int) -> list[int]:
     """Columns, from 0, whose names say that they are the label too."""
     return [
-        place for place, name in enumerate(header) if plain(name) in _LABELS and place != emotion
+        column for column, name in enumerate(header) if plain(name) in _LABELS and column != emotion
     ]
 
 
@@ -182,9 +182,9 @@ def turns_in(header: Sequence[str], taken: Sequence[int | None] = ()) -> tuple[i
     """Columns that may number utterances, from 0, but for those that hold something else. A turn may
     be several utterances of one speaker, so those that are called so come last.
     """
-    names = {place: plain(name) for place, name in enumerate(header) if place not in taken}
-    found = [place for place, name in names.items() if name in _ORDERS]
-    return tuple(sorted(found, key=lambda place: "turn" in names[place]))
+    names = {column: plain(name) for column, name in enumerate(header) if column not in taken}
+    found = [column for column, name in names.items() if name in _ORDERS]
+    return tuple(sorted(found, key=lambda column: "turn" in names[column]))
 
 
 def turn_of(cell: Any) -> int | None:

@@ -40,7 +40,7 @@ def read_utterances(
             for key, value in record.items()
             if key not in ("vectors", "meta")
         }
-        | {key: value for key, value in (record.get("meta") or {}).items() if key not in _OWN}
+        | {key: value for key, value in (record.get("meta") or {}).items() if key not in _READ}
         for record in records
     ]
     header, cells = flat(renamed)
@@ -56,44 +56,44 @@ def read_utterances(
         kind="field of meta",
         apart=labels.all,
     )
-    places: dict[str, int] = {
+    indices: dict[str, int] = {
         name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header
     }
 
     def order(rows: Sequence[Sequence[Any]]) -> Sequence[int]:
-        return _chain(rows, places) or _by_time(rows, places) or range(len(rows))
+        return _chain(rows, indices) or _by_time(rows, indices) or range(len(rows))
 
     return gather(path, header, columns, rows, order, labels)
 
 
 _RENAMED = {"root": "conversation_id", "user": "speaker", "reply-to": "reply_to"}
-_OWN = frozenset({"id", "conversation_id", "speaker", "text", "reply_to", "timestamp"})
+_READ = frozenset({"id", "conversation_id", "speaker", "text", "reply_to", "timestamp"})
 
 
-def _chain(rows: Sequence[Sequence[Any]], places: Mapping[str, int]) -> list[int]:
-    """Places in the order of the replies; empty where they form no single chain."""
-    ids = {row[places["id"]]: number for number, row in enumerate(rows)} if "id" in places else {}
+def _chain(rows: Sequence[Sequence[Any]], indices: Mapping[str, int]) -> list[int]:
+    """Indices of the rows in the order of the replies; empty where they form no single chain."""
+    ids = {row[indices["id"]]: number for number, row in enumerate(rows)} if "id" in indices else {}
     replies = {
-        row[places["reply_to"]]: number
+        row[indices["reply_to"]]: number
         for number, row in enumerate(rows)
-        if row[places["reply_to"]] in ids
+        if row[indices["reply_to"]] in ids
     }
-    starts = [number for number, row in enumerate(rows) if row[places["reply_to"]] not in ids]
+    starts = [number for number, row in enumerate(rows) if row[indices["reply_to"]] not in ids]
     if len(ids) != len(rows) or len(starts) != 1:
         return []
     chain = starts
-    while (following := replies.get(rows[chain[-1]][places["id"]])) is not None and len(
+    while (following := replies.get(rows[chain[-1]][indices["id"]])) is not None and len(
         chain
     ) < len(rows):
         chain.append(following)
     return chain if len(set(chain)) == len(rows) else []
 
 
-def _by_time(rows: Sequence[Sequence[Any]], places: Mapping[str, int]) -> list[int]:
+def _by_time(rows: Sequence[Sequence[Any]], indices: Mapping[str, int]) -> list[int]:
     times: list[float] = []
     for row in rows:
         try:
-            times.append(float(row[places["timestamp"]]))
+            times.append(float(row[indices["timestamp"]]))
         except (KeyError, TypeError, ValueError):
             return []
     return sorted(range(len(rows)), key=times.__getitem__)

@@ -53,7 +53,7 @@ class Custom(CorpusBuilder):
         return read_file(self.sources[split][0], columns=columns, naming=_NAMING, forms=forms)
 
 
-def read_own(
+def read_custom(
     path: Path,
     data: DataConfig,
     task: TaskName | None = None,

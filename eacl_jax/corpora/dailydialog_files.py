@@ -94,7 +94,7 @@ def is_parallel(record: Mapping[str, Any]) -> bool:
 
 
 def read_parallel(
-    path: Path, records: Sequence[Mapping[str, Any]], places: Sequence[str], lines: Sequence[int]
+    path: Path, records: Sequence[Mapping[str, Any]], locations: Sequence[str], lines: Sequence[int]
 ) -> list[Found]:
     """Dialogues as parallel lists; with a list of `speakers`, those speak.
 
@@ -103,7 +103,7 @@ def read_parallel(
         DailyDialog's (which has `act`).
     """
     found = []
-    for number, (record, where, line) in enumerate(zip(records, places, lines, strict=True), 1):
+    for number, (record, where, line) in enumerate(zip(records, locations, lines, strict=True), 1):
         texts, emotions = _first(record, _TEXTS), _first(record, _EMOTIONS)
         if (
             not isinstance(texts, list)

@@ -205,9 +205,9 @@ def read_utterances(
     given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None
 ) -> Dialogue:
     """The dialogue of these utterances."""
-    place = f"{where}: dialogue {identity!r:.60}"
-    read = tuple(read_utterance(item, f"{place} utterance {i}") for i, item in enumerate(given))
-    check_oldest_first(read, place)
+    where = f"{where}: dialogue {identity!r:.60}"
+    read = tuple(read_utterance(item, f"{where} utterance {i}") for i, item in enumerate(given))
+    check_oldest_first(read, where)
     return Dialogue(identity, read, other or {})
 
 
@@ -289,7 +289,7 @@ def _misnamed(fields: Mapping[str, Any], part: str) -> list[str]:
     """Fields that hold a part by their names, as tables' columns do."""
     names = list(fields)
     more = _MORE_SPEAKERS if part == "speaker" else ()
-    return [names[place] for place in find_part(names, part)] or [n for n in more if n in fields]
+    return [names[index] for index in find_part(names, part)] or [n for n in more if n in fields]
 
 
 def _other(fields: Mapping[str, Any], known: set[str], where: str) -> dict[str, Any]:

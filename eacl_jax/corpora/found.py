@@ -49,11 +49,11 @@ class Found:
         """`FILE line 3: dialogue 'd1' utterance 0`, as far as it is known; utterances count from
         0.
         """
-        place = str(self.file)
+        where = str(self.file)
         if self.lines:
-            place += f" line {self.lines[utterance or 0]}"
-        place += f": dialogue {self.dialogue.id!r}"
-        return place if utterance is None else f"{place} utterance {utterance}"
+            where += f" line {self.lines[utterance or 0]}"
+        where += f": dialogue {self.dialogue.id!r}"
+        return where if utterance is None else f"{where} utterance {utterance}"
 
 
 Splits = Mapping[str, Sequence[Found]]

@@ -66,7 +66,7 @@ class Groups:
         annotators gave that has no group stays, as their vote for something else.
 
         Raises:
-          UserError: places the first emotion that has no group.
+          UserError: names the first emotion that has no group, and where it stands.
         """
         return [self._put(item) for item in found]
 

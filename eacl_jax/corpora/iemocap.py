@@ -194,14 +194,14 @@ def _read_dialogue(turns: Path, ratings: Path) -> Found:
             raise UserError(
                 f"{ratings} line {number} is not a rating as the release writes them: {line!r:.80}."
             )
-    said = []
+    found = []
     for number, line in enumerate(read_lines(turns), start=1):
         # Lines without times are remarks about noises, not utterances.
         if turn := _TURN.fullmatch(line.strip()):
-            said.append((float(turn["start"]), float(turn["end"]), number, turn))
-    said.sort(key=lambda item: item[:3])
+            found.append((float(turn["start"]), float(turn["end"]), number, turn))
+    found.sort(key=lambda item: item[:3])
     if silent := {key for key, emotion in emotions.items() if emotion} - {
-        turn["id"] for *_, turn in said
+        turn["id"] for *_, turn in found
     }:
         logger.warning(
             "%s: %s not in %s: %s",
@@ -211,6 +211,9 @@ def _read_dialogue(turns: Path, ratings: Path) -> Found:
             ", ".join(sorted(silent)[:3]),
         )
     utterances = _named(
-        str(turns), [(turn["speaker"], turn["text"], emotions.get(turn["id"])) for *_, turn in said]
+        str(turns),
+        [(turn["speaker"], turn["text"], emotions.get(turn["id"])) for *_, turn in found],
     )
-    return Found(Dialogue(turns.stem, utterances), turns, tuple(number for _, _, number, _ in said))
+    return Found(
+        Dialogue(turns.stem, utterances), turns, tuple(number for _, _, number, _ in found)
+    )

@@ -43,7 +43,7 @@ Row = tuple[int, Sequence[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class LabelForms:
-    """What a user says of how a table has several labels; empty where nothing is said.
+    """What a user says of how a table has several labels; empty where nothing is given.
 
     Attributes:
       task: "multi" where cells may hold several labels.
@@ -69,11 +69,11 @@ class LabelForms:
         return cls(data.task, data.label_separator, data.label_columns, data.annotator_columns)
 
     def to_options(self) -> dict[str, str]:
-        """As a builder's options; none where nothing is said."""
+        """As a builder's options; none where nothing is given."""
         if self == LabelForms():
             return {}
-        said = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
-        return {"labels": json.dumps(said)}
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.compare}
+        return {"labels": json.dumps(given)}
 
     @classmethod
     def of_options(cls, options: Mapping[str, str]) -> Self:
@@ -91,7 +91,7 @@ class LabelForms:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelPlaces:
+class LabelColumns:
     """Which columns hold labels in one of this module's ways, from 0.
 
     Attributes:
@@ -159,7 +159,7 @@ def find_labels(
     given: Mapping[str, str],
     need: Sequence[str],
     forms: LabelForms,
-) -> LabelPlaces:
+) -> LabelColumns:
     """Finds the columns of several labels: those that are named; lists by their field's name; and,
     where a table has no column for the emotion, two or more that hold 0 and 1 only.
 
@@ -188,19 +188,19 @@ def find_labels(
         )
     }
     flags = {
-        clean_label(header[place]): place
-        for place in _named(path, header, forms.columns, forms.columns_named)
+        clean_label(header[column]): column
+        for column in _named(path, header, forms.columns, forms.columns_named)
     }
     annotators = _named(path, header, forms.annotators, forms.annotators_named)
-    if both := [place for place in annotators if place in flags.values()]:
+    if both := [column for column in annotators if column in flags.values()]:
         raise UserError(
             f"the column {header[both[0]]!r} is named as a label's ({forms.columns_named}) and"
             f" as an annotator's ({forms.annotators_named}); it is one of the two."
         )
     emotion = [
-        place
-        for place in find_part(header, "emotion", given=given.get("emotion", ""))
-        if place not in (*lists.values(), *flags.values(), *annotators)
+        column
+        for column in find_part(header, "emotion", given=given.get("emotion", ""))
+        if column not in (*lists.values(), *flags.values(), *annotators)
     ]
     if not given.get("emotion"):
         _check_text_of_several(path, header, rows, emotion, lists)
@@ -208,13 +208,13 @@ def find_labels(
     if "emotion" in need and not named:
         flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
     if (annotators or "annotations" in lists) and not flags:
-        places = (*annotators, *(lists[name] for name in lists if name == "annotations"))
-        _check_flags_beside_annotators(path, header, rows, places, forms.columns_named)
+        columns = (*annotators, *(lists[name] for name in lists if name == "annotations"))
+        _check_flags_beside_annotators(path, header, rows, columns, forms.columns_named)
     separator = None
     if forms.divides:
-        places = (*emotion[:1], *annotators)
-        separator = forms.separator or _separator(path, rows, places, forms.separator_named)
-    return LabelPlaces(
+        columns = (*emotion[:1], *annotators)
+        separator = forms.separator or _separator(path, rows, columns, forms.separator_named)
+    return LabelColumns(
         lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
     )
 
@@ -231,8 +231,8 @@ def _check_text_of_several(
     """
     if "emotions" not in header or "emotions" in lists:
         return
-    place = header.index("emotions")
-    if emotion and place not in emotion and any(not _is_empty(c[place]) for _, c in rows):
+    column = header.index("emotions")
+    if emotion and column not in emotion and any(not _is_empty(c[column]) for _, c in rows):
         raise UserError(
             f"{path} has a column {header[emotion[0]]!r} and a column 'emotions', whose cells are"
             " no lists: name the one that is meant as the emotion's column, or leave the other out."
@@ -240,29 +240,29 @@ def _check_text_of_several(
 
 
 def _check_flags_beside_annotators(
-    path: Path, header: Sequence[str], rows: Sequence[Row], places: Sequence[int], how: str
+    path: Path, header: Sequence[str], rows: Sequence[Row], columns: Sequence[int], how: str
 ) -> None:
     """Raises `UserError` where columns of 0 and 1 are called like labels that annotators gave: are
     they the labels that stand?
 
     Args:
       path, header, rows: as of `find_labels`.
-      places: the columns of what annotators gave.
+      columns: those of what annotators gave.
       how: how a user names columns of labels.
     """
     given = {
         clean_label(part)
         for _, cells in rows
-        for place in places
-        for part in _NO_WORDS.split(str(cells[place]))
+        for column in columns
+        for part in _NO_WORDS.split(str(cells[column]))
     }
-    called = [place for place, name in enumerate(header) if clean_label(name) in given]
+    called = [column for column, name in enumerate(header) if clean_label(name) in given]
     flags = [
-        header[place]
-        for place in called
-        if place not in places
-        and all(_flag(c[place]) is not None for _, c in rows if not _is_empty(c[place]))
-        and any(not _is_empty(c[place]) for _, c in rows)
+        header[column]
+        for column in called
+        if column not in columns
+        and all(_flag(c[column]) is not None for _, c in rows if not _is_empty(c[column]))
+        and any(not _is_empty(c[column]) for _, c in rows)
     ]
     if flags:
         raise UserError(
@@ -319,18 +319,18 @@ def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
 def _named(
     path: Path, header: Sequence[str], names: Sequence[str], setting: str
 ) -> tuple[int, ...]:
-    places = []
+    columns = []
     for name in names:
-        found = [place for place, each in enumerate(header) if each.strip() == name.strip()]
+        found = [column for column, each in enumerate(header) if each.strip() == name.strip()]
         if len(found) != 1:
             raise UserError(
                 f"{path} has {'no' if not found else 'more than one'} column {name!r}, which"
                 f" {setting} names; its columns are {', '.join(map(repr, header))}."
             )
-        if found[0] in places:
+        if found[0] in columns:
             raise UserError(f"{setting} names the column {name!r} twice.")
-        places += found
-    return tuple(places)
+        columns += found
+    return tuple(columns)
 
 
 def _columns_of_flags(
@@ -341,29 +341,29 @@ def _columns_of_flags(
     how: str,
 ) -> dict[str, int]:
     parts = {
-        place for part in _PARTS for place in find_part(header, part, given=given.get(part, ""))
+        column for part in _PARTS for column in find_part(header, part, given=given.get(part, ""))
     }
     flags: dict[str, int] = {}
     nearly: dict[str, tuple[int, Any]] = {}
-    places = [
-        place
-        for place, name in enumerate(header)
+    columns = [
+        column
+        for column, name in enumerate(header)
         if name
-        and place not in parts
+        and column not in parts
         and plain(name) not in _IDS
         and not name.casefold().startswith(_OF_ROWS)
     ]
-    rows = _annotated(rows, places)
-    for place in places if rows else ():
-        name = header[place]
-        strange = [(line, c[place]) for line, c in rows if _flag(c[place]) is None]
+    rows = _annotated(rows, columns)
+    for column in columns if rows else ():
+        name = header[column]
+        strange = [(line, c[column]) for line, c in rows if _flag(c[column]) is None]
         empty = sum(_is_empty(value) for _, value in strange)
         if not strange and clean_label(name) in flags:
             raise UserError(
                 f"{path} has more than one column of 0 and 1 called {name!r}; a label has one."
             )
         if not strange:
-            flags[clean_label(name)] = place
+            flags[clean_label(name)] = column
         elif len(strange) < len(rows) and (
             all(_is_number(value) or _is_empty(value) for _, value in strange)
             # Words among flags; flags among words are those of another column.
@@ -388,14 +388,14 @@ def _columns_of_flags(
     return flags
 
 
-def _annotated(rows: Sequence[Row], places: Sequence[int]) -> Sequence[Row]:
+def _annotated(rows: Sequence[Row], columns: Sequence[int]) -> Sequence[Row]:
     """The rows without those that nobody annotated: where each column of 0 and 1 is empty."""
     flags = []
-    for place in places:
-        there = [cells[place] for _, cells in rows if not _is_empty(cells[place])]
+    for column in columns:
+        there = [cells[column] for _, cells in rows if not _is_empty(cells[column])]
         if there and all(_flag(value) is not None for value in there):
-            flags.append(place)
-    return [row for row in rows if any(not _is_empty(row[1][place]) for place in flags)]
+            flags.append(column)
+    return [row for row in rows if any(not _is_empty(row[1][column]) for column in flags)]
 
 
 def _is_empty(value: Any) -> bool:
@@ -420,25 +420,25 @@ def read_flags(
     cells: Sequence[Any], header: Sequence[str], flags: Mapping[str, int], where: str
 ) -> tuple[str, ...] | None:
     """The labels whose cells are 1; None where all cells are empty."""
-    if all(_is_empty(cells[place]) for place in flags.values()):
+    if all(_is_empty(cells[column]) for column in flags.values()):
         return None
     found = {}
-    for label, place in flags.items():
-        found[label] = _flag(cells[place])
+    for label, column in flags.items():
+        found[label] = _flag(cells[column])
         if found[label] is None:
             raise UserError(
-                f"{where}: column {header[place]!r} holds {cells[place]!r:.40}; expected 0 or 1,"
+                f"{where}: column {header[column]!r} holds {cells[column]!r:.40}; expected 0 or 1,"
                 " whether the utterance has this label (or nothing in all of the labels' columns"
                 " where nobody annotated)."
             )
     return tuple(label for label, there in found.items() if there)
 
 
-def _separator(path: Path, rows: Sequence[Row], places: Sequence[int], named: str) -> str:
+def _separator(path: Path, rows: Sequence[Row], columns: Sequence[int], named: str) -> str:
     """The one sign of `SEPARATORS` that labels' cells hold; empty where they hold none."""
     first: dict[str, tuple[int, str]] = {}
     for line, cells in rows:
-        for cell in (cells[place] for place in places):
+        for cell in (cells[column] for column in columns):
             if not isinstance(cell, str) or written_list(cell) is not cell:
                 continue
             for sign in SEPARATORS:

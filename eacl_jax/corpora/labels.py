@@ -71,7 +71,7 @@ def read_label(value: Any, where: str) -> str | None:
     Args:
       value: a string, None, NaN, a whole number, or a list of at most one of them, which may be
         written as text (`written_list`).
-      where: place, for the error message.
+      where: file and line, for the error message.
 
     Raises:
       UserError: several labels, or a value of another type.
@@ -105,7 +105,7 @@ def read_labels(value: Any, where: str, field: str) -> tuple[str, ...] | None:
 
     Args:
       value: a list of strings or whole numbers, empty for none of the labels; or None.
-      where: place, for the error message.
+      where: file and line, for the error message.
       field: its name, for the error message.
 
     Raises:
@@ -144,7 +144,7 @@ def read_annotations(value: Any, where: str) -> tuple[tuple[str, ...], ...] | No
 
     Args:
       value: a list with a list of labels an annotator (`read_labels`); or None.
-      where: place, for the error message.
+      where: file and line, for the error message.
 
     Raises:
       UserError: it is no such list.

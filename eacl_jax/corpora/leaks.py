@@ -13,12 +13,12 @@ _COUNTER = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,9})")
 
 def repeated(left: Sequence[Found], right: Sequence[Found]) -> int:
     """How many dialogues of `right` occur word for word in `left`."""
-    content = set(map(_said, left))
-    return sum(_said(item) in content for item in right)
+    content = set(map(_content, left))
+    return sum(_content(item) in content for item in right)
 
 
-def _said(item: Found) -> tuple[tuple[str, str], ...]:
-    """What is said in a dialogue, whatever its labels are."""
+def _content(item: Found) -> tuple[tuple[str, str], ...]:
+    """The speakers and texts of a dialogue, whatever its labels are."""
     return tuple((utterance.speaker, utterance.text) for utterance in item.dialogue.utterances)
 
 
@@ -42,7 +42,7 @@ def torn(left: Sequence[Found], right: Sequence[Found]) -> list[str]:
     pairs = [
         (by_id[item.dialogue.id], item)
         for item in right
-        if item.dialogue.id in by_id and _said(by_id[item.dialogue.id]) != _said(item)
+        if item.dialogue.id in by_id and _content(by_id[item.dialogue.id]) != _content(item)
     ]
     numbered = [pair for pair in pairs if pair[0].turns and pair[1].turns]
     parts = [pair for pair in numbered if not set(pair[0].turns) & set(pair[1].turns)]
@@ -82,8 +82,8 @@ def _scattered(found: Sequence[Found]) -> list[Found]:
     rows = sorted((line, number) for number, item in enumerate(found) for line in set(item.lines))
     blocks = Counter(
         number
-        for place, (_, number) in enumerate(rows)
-        if not place or rows[place - 1][1] != number
+        for index, (_, number) in enumerate(rows)
+        if not index or rows[index - 1][1] != number
     )
     return [found[number] for number, count in blocks.items() if count > 1]
 

@@ -39,7 +39,7 @@ def read_levels(rows: Sequence[str], labels: Sequence[str]) -> dict[str, tuple[s
             problem = f"the level {level!r} has a row for the group {group!r} already"
         elif strange := [name for name in names if name not in labels]:
             problem = f"there is no label {strange[0]!r}"
-        elif twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        elif twice := [name for index, name in enumerate(names) if name in names[:index]]:
             problem = f"the label {twice[0]!r} is there twice"
         elif other := [name for name in names if name in found]:
             problem = f"the label {other[0]!r} is in the group {found[other[0]]!r} already"

@@ -40,7 +40,7 @@ def warn_of_markup(texts: Iterable[str], where: str = "") -> None:
     """Logs how many texts hold HTML.
 
     Args:
-      texts: what is said.
+      texts: of utterances.
       where: what the message begins with, as the name of a split.
     """
     if message := about_markup(texts):

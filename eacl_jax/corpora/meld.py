@@ -98,11 +98,11 @@ def _in_order(found: Found, turns: Sequence[str]) -> Found:
                 f" {found.dialogue.id!r} has Utterance_ID {numbers[after]} twice; remove one of the"
                 " rows."
             )
-    said = tuple(found.dialogue.utterances[place] for place in order)
+    utterances = tuple(found.dialogue.utterances[index] for index in order)
     return dataclasses.replace(
         found,
-        dialogue=dataclasses.replace(found.dialogue, utterances=said),
-        lines=tuple(found.lines[place] for place in order),
+        dialogue=dataclasses.replace(found.dialogue, utterances=utterances),
+        lines=tuple(found.lines[index] for index in order),
         turns=tuple(sorted(numbers)),
     )
 

@@ -54,7 +54,7 @@ class Times:
         for name, field in self._fields.items():
             field.add(other[name])
         names = list(other) if self._fields else []
-        for name in (names[place] for place in turns_in(names)):
+        for name in (names[number] for number in turns_in(names)):
             if (number := turn_of(other[name])) is not None:
                 self._numbers.setdefault(name, _Steps()).add(number)
 
@@ -78,7 +78,7 @@ class Times:
                 raise UserError(
                     f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort"
                     " by that field, or rename it where it does not tell when an utterance was"
-                    " said."
+                    " spoken."
                 )
 
 
@@ -147,12 +147,12 @@ class Decimals:
         self._last: list[tuple[str, tuple[float, list[int]]] | None] = [None] * len(names)
         self._any = [False] * len(names)
 
-    def add(self, cells: Sequence[Any], place: str) -> None:
+    def add(self, cells: Sequence[Any], where: str) -> None:
         """Notes the next row.
 
         Args:
           cells: of those columns.
-          place: where it stands, for messages.
+          where: file and line of the row, for messages.
 
         Raises:
           UserError: it stands before the row before it.
@@ -169,14 +169,14 @@ class Decimals:
             before = last[1]
             if now[0] < before[0] and now[1] < before[1]:
                 raise UserError(
-                    f"{place}: column {name!r} is {text} after {last[0]}; such numbers order no"
+                    f"{where}: column {name!r} is {text} after {last[0]}; such numbers order no"
                     " rows, so these must stand in the order of speaking: sort them, or rename the"
                     " column where it numbers something else."
                 )
 
 
 def tells_time(name: str, values: Sequence[Any]) -> bool:
-    """Whether a field of this name, with these values, tells when each utterance was said."""
+    """Whether a field of this name, with these values, tells when each utterance was spoken."""
     return (
         plain(name) in _TIMES
         and not any(value in (None, "") for value in values)
@@ -188,14 +188,14 @@ def tells_time(name: str, values: Sequence[Any]) -> bool:
     )
 
 
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 def _tell_unread(name: str, value: str, where: str) -> None:
     """Logs, once for each name in a process, that nothing is known of the order."""
-    if plain(name) in _told:
+    if plain(name) in _logged:
         return
-    _told.add(plain(name))
+    _logged.add(plain(name))
     logger.warning(
         "%s: times such as %s in %r are not understood, so it was not checked that each dialogue's"
         " oldest utterance stands first, as it must; write them as 2024-05-12 10:40, or see to it.",

@@ -1,4 +1,4 @@
-"""Other corpora that stage one learns from beside a run's own, each with labels of its own."""
+"""Other corpora that stage one learns from beside a run's corpus, each with labels of its own."""
 
 import dataclasses
 import unicodedata
@@ -10,9 +10,9 @@ from eacl_jax.dialogue import Corpus, Dialogue
 from eacl_jax.errors import UserError
 
 # Bytes of letters and digits, so that a character of Chinese counts for three. Shorter utterances
-# are said in any conversation: "What are you doing?" is in most corpora.
+# are part of any conversation: "What are you doing?" is in most corpora.
 _LONG = 20
-_OWN = tuple(name for name in CORPORA if name != "custom")
+_PUBLISHED = tuple(name for name in CORPORA if name != "custom")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Other:
     """Another corpus, of which only the training split is used.
 
     Attributes:
-      corpus: it, with `train` alone; dialogues that hold utterances of the own corpus' dev or test
+      corpus: it, with `train` alone; dialogues that hold utterances of the run's dev or test
         are left out.
       left_out: how many these are.
     """
@@ -29,19 +29,19 @@ class Other:
     left_out: int
 
 
-def load_others(data: DataConfig, own: Corpus) -> tuple[Other, ...]:
-    """The corpora that `data.also` names, but for the run's own.
+def load_others(data: DataConfig, corpus: Corpus) -> tuple[Other, ...]:
+    """The corpora that `data.also` names, but for the run's corpus.
 
     Args:
       data: of the run.
-      own: the run's corpus.
+      corpus: the run's.
 
     Raises:
       UserError: one is unknown, named twice, cannot be read, has another task than the run's, or
         nothing is left of it.
     """
     return tuple(
-        _load(row, f"config.data.also[{number}]", data, own)
+        _load(row, f"config.data.also[{number}]", data, corpus)
         for number, row in enumerate(_once(data))
         if _name(row) != data.corpus
     )
@@ -63,32 +63,36 @@ def _name(row: str) -> str:
     return row.partition("=")[0].strip()
 
 
-def _load(row: str, place: str, data: DataConfig, own: Corpus) -> Other:
+def _load(row: str, where: str, data: DataConfig, corpus: Corpus) -> Other:
     name, _, folder = (part.strip() for part in row.partition("="))
-    if name not in _OWN:
-        why = "make it the run's own corpus" if name == "custom" else f"known: {', '.join(_OWN)}"
-        raise UserError(f"{place}: expected CORPUS or CORPUS=FOLDER, got {row!r:.60}; {why}.")
+    if name not in _PUBLISHED:
+        why = (
+            "make it the run's own corpus"
+            if name == "custom"
+            else f"known: {', '.join(_PUBLISHED)}"
+        )
+        raise UserError(f"{where}: expected CORPUS or CORPUS=FOLDER, got {row!r:.60}; {why}.")
     try:
-        found = read(name, folder, data, own)
+        found = read(name, folder, data, corpus)
     except UserError as error:
-        raise UserError(f"{place}: {error}") from error
-    if found.task != own.task:
+        raise UserError(f"{where}: {error}") from error
+    if found.task != corpus.task:
         raise UserError(
-            f"{place}: {name} has {_several(found)} an utterance, and {own.name}"
-            f" {_several(own)}; both must have the same."
+            f"{where}: {name} has {_several(found)} an utterance, and {corpus.name}"
+            f" {_several(corpus)}; both must have the same."
         )
     train = found.splits["train"]
-    kept = without_utterances_of(train, [*own.splits["dev"], *own.splits["test"]])
+    kept = without_utterances_of(train, [*corpus.splits["dev"], *corpus.splits["test"]])
     if not any(u.annotated for dialogue in kept for u in dialogue.utterances):
         raise UserError(
-            f"{place}: each annotated dialogue of {name} holds utterances of {own.name}'s dev or"
+            f"{where}: each annotated dialogue of {name} holds utterances of {corpus.name}'s dev or"
             " test; it cannot be learnt from."
         )
     splits = {"train": kept, "dev": (), "test": ()}
     return Other(dataclasses.replace(found, splits=splits), len(train) - len(kept))
 
 
-def read(name: str, folder: str, data: DataConfig, own: Corpus) -> Corpus:
+def read(name: str, folder: str, data: DataConfig, corpus: Corpus) -> Corpus:
     """A published corpus, as the run's settings have it.
 
     Raises:
@@ -103,7 +107,7 @@ def read(name: str, folder: str, data: DataConfig, own: Corpus) -> Corpus:
             cache_dir=data.cache_dir,
             language=data.language,
             max_dialogues=data.max_dialogues,
-            task=own.task if name == "smalltalk" else "",
+            task=corpus.task if name == "smalltalk" else "",
         )
     )
 

@@ -40,14 +40,14 @@ class Repeats:
         self._key: tuple[int | str | None, ...] = ()
         self._found: dict[tuple[str, str], list[str]] = {}
 
-    def add(self, cells: Sequence[Any], speaker: str, text: str, place: str) -> None:
+    def add(self, cells: Sequence[Any], speaker: str, text: str, where: str) -> None:
         """Notes the next row.
 
         Args:
           cells: of those columns.
           speaker: of the row.
           text: of the row.
-          place: where it stands, for messages.
+          where: file and line of the row, for messages.
 
         Raises:
           UserError: it is the utterance of a row before, or the rows before are.
@@ -57,30 +57,30 @@ class Repeats:
             self.end()
             self._key, self._found = key, {}
         if any(number is not None for number in key) and len(self._found) < _MOST:
-            places = self._found.setdefault((speaker, text), [])
-            if len(places) < 2:
-                places.append(place)
+            locations = self._found.setdefault((speaker, text), [])
+            if len(locations) < 2:
+                locations.append(where)
             pairs = zip(key, self._of_utterances, strict=True)
             if any(of_utterances and isinstance(number, int) for number, of_utterances in pairs):
-                self._check(places)
+                self._check(locations)
 
     def end(self) -> None:
         """Sees to the last rows. Raises `UserError` where they are one utterance."""
-        if self._found and all(len(places) > 1 for places in self._found.values()):
+        if self._found and all(len(locations) > 1 for locations in self._found.values()):
             self._check(next(iter(self._found.values())))
 
-    def _check(self, places: Sequence[str]) -> None:
-        if len(places) > 1:
+    def _check(self, locations: Sequence[str]) -> None:
+        if len(locations) > 1:
             number, name = next(
                 (number, name)
                 for number, name in zip(self._key, self._names, strict=True)
                 if number is not None
             )
-            said = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
+            numbered = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
             raise UserError(
-                f"{places[1]}: {said} in column {name!r}, the speaker and the text are those of a"
-                f" row before ({places[0]}), so the two are one utterance, as where each annotator"
-                f" has a row. {_REMEDY}; where it was said twice, rename {name!r}."
+                f"{locations[1]}: {numbered} in column {name!r}, the speaker and the text are those"
+                f" of a row before ({locations[0]}), so the two are one utterance, as where each"
+                f" annotator has a row. {_REMEDY}; where somebody repeated it, rename {name!r}."
             )
 
 
@@ -88,7 +88,7 @@ def key_of(cell: Any, name: str) -> int | str | None:
     """What a cell of a column that may number utterances says of which it is: a number; where the
     column is one of ids (`utterance_id`), any other text; None where it says nothing.
 
-    A column `turn` may say whose turn it is, and a column `utterance` what was said.
+    A column `turn` may say whose turn it is, and a column `utterance` that utterance's text.
     """
     number = turn_of(cell)
     of_ids = "turn" not in plain(name) and plain(name) != "utterance"
@@ -102,8 +102,8 @@ def key_of(cell: Any, name: str) -> int | str | None:
 def check_annotators(
     header: Sequence[str],
     rows: Sequence[Sequence[Any]],
-    said: Sequence[tuple[str, str]],
-    place: Callable[[int], str],
+    spoken: Sequence[tuple[str, str]],
+    where: Callable[[int], str],
 ) -> None:
     """Sees that a dialogue has no row an annotator where a column names these.
 
@@ -114,26 +114,26 @@ def check_annotators(
     Args:
       header: the columns' names.
       rows: the cells of the dialogue's rows.
-      said: the speaker and the text of each.
-      place: where a row stands, for messages.
+      spoken: the speaker and the text of each.
+      where: gives file and line of a row, for messages.
 
     Raises:
       UserError: the rows are so.
     """
-    if len(set(said)) == len(said):
+    if len(set(spoken)) == len(spoken):
         return
     for column, name in enumerate(header):
         if plain(name) not in _ANNOTATORS:
             continue
         by: dict[tuple[str, str], dict[str, int]] = {}
-        for number, (cells, words) in enumerate(zip(rows, said, strict=True)):
+        for number, (cells, words) in enumerate(zip(rows, spoken, strict=True)):
             if who := str("" if cells[column] is None else cells[column]).strip():
                 by.setdefault(words, {}).setdefault(who, number)
-        if len(by) == len(set(said)) and all(len(found) > 1 for found in by.values()):
+        if len(by) == len(set(spoken)) and all(len(found) > 1 for found in by.values()):
             first, second, *_ = next(iter(by.values())).values()
             raise UserError(
-                f"{place(second)}: the speaker and the text are those of a row before"
-                f" ({place(first)}) with another {name!r}, as all of the dialogue's are, so the two"
-                f" are one utterance, as where each annotator has a row. {_REMEDY}; where all was"
-                f" said twice, rename {name!r}."
+                f"{where(second)}: the speaker and the text are those of a row before"
+                f" ({where(first)}) with another {name!r}, as all of the dialogue's are, so the two"
+                f" are one utterance, as where each annotator has a row. {_REMEDY}; where all"
+                f" was repeated, rename {name!r}."
             )

@@ -28,16 +28,16 @@ class Returns:
 
     def __init__(self) -> None:
         self.starts: dict[str, list[int]] = {}
-        self._places: dict[str, str] = {}
+        self._locations: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._last = ""
 
-    def add(self, identity: str, place: str) -> None:
-        """Notes the next row, of a dialogue, and the place where it stands, for messages."""
+    def add(self, identity: str, where: str) -> None:
+        """Notes the next row, of a dialogue, and where it stands, for messages."""
         before = self._counts.get(identity, 0)
         if before and identity != self._last:
             self.starts.setdefault(identity, []).append(before)
-            self._places.setdefault(identity, place)
+            self._locations.setdefault(identity, where)
         self._counts[identity] = before + 1
         self._last = identity
 
@@ -68,8 +68,8 @@ class Returns:
             columns = cells[identity]
             if not any(tells_time(column, values) for column, values in columns.items()):
                 raise UserError(
-                    f"{self._places[identity]}: dialogue {identity!r:.60} comes back after others"
-                    f" (as {len(unsure):,} of {len(self._counts):,} dialogues do), and no"
+                    f"{self._locations[identity]}: dialogue {identity!r:.60} comes back after"
+                    f" others (as {len(unsure):,} of {len(self._counts):,} dialogues do), and no"
                     f" column numbers its rows. {JOINED}; where they are one conversation,"
                     f" {remedy}, or number them in a column 'turn'."
                 )
@@ -79,7 +79,7 @@ class Returns:
                 " %s.",
                 name,
                 count(len(unsure), "dialogue"),
-                self._places[unsure[0]],
+                self._locations[unsure[0]],
                 JOINED,
             )
 

@@ -11,7 +11,7 @@ from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
-from eacl_jax.corpora.label_columns import LabelPlaces
+from eacl_jax.corpora.label_columns import LabelColumns
 from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
@@ -24,14 +24,14 @@ logger = logging.getLogger("eacl_jax.corpora")
 
 # Columns NAME.COLUMN. Empty cells of other columns are left out; one of these that is empty
 # throughout a file is not one that the file lacks.
-_ONE_LABEL = LabelPlaces()
+_ONE_LABEL = LabelColumns()
 
 Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the
 header's order."""
 
 Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
-"""The places of a dialogue's rows, given in the file's order, in the order of speaking."""
+"""Indices of a dialogue's rows, given in the file's order, in the order of speaking."""
 
 
 def gather(
@@ -40,7 +40,7 @@ def gather(
     columns: Columns,
     rows: Iterable[Row],
     order: Order | None = None,
-    labels: LabelPlaces = _ONE_LABEL,
+    labels: LabelColumns = _ONE_LABEL,
 ) -> list[Found]:
     """Rows with the same dialogue cell become one dialogue; they need not be neighbours where a
     column numbers them, or an order is given. Where one tells times alone, it is logged how many
@@ -71,16 +71,18 @@ def gather(
         if columns.dialogue is None:
             by_dialogue[str(number)] = [(line, cells)]
         else:
-            identity = read_identity(cells[columns.dialogue], f"{place(path, line)}: the dialogue")
+            identity = read_identity(
+                cells[columns.dialogue], f"{at_line(path, line)}: the dialogue"
+            )
             if not identity:
                 raise UserError(
-                    f"{place(path, line)}: the cell of column {header[columns.dialogue]!r} is"
+                    f"{at_line(path, line)}: the cell of column {header[columns.dialogue]!r} is"
                     " empty; it must name the row's dialogue."
                 )
             by_dialogue.setdefault(identity, []).append((line, cells))
-            returns.add(identity, place(path, line))
+            returns.add(identity, at_line(path, line))
         if columns.speaker is not None:
-            where = f"{place(path, line)}: the speaker"
+            where = f"{at_line(path, line)}: the speaker"
             unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
         logger.warning(
@@ -142,7 +144,7 @@ def read_spoken(value: Any, where: str) -> str:
     return value
 
 
-def place(path: Path, line: int) -> str:
+def at_line(path: Path, line: int) -> str:
     """`FILE line 3`; `FILE` where the format has no lines."""
     return f"{path} line {line}" if line else str(path)
 
@@ -154,7 +156,7 @@ def _dialogue(
     header: Sequence[str],
     columns: Columns,
     order: Order | None,
-    labels: LabelPlaces,
+    labels: LabelColumns,
 ) -> Found:
     turns: tuple[int, ...] = ()
     if order is not None:
@@ -164,8 +166,8 @@ def _dialogue(
         check_annotators(
             header,
             [cells for _, cells in rows],
-            [_said(cells, columns) for _, cells in rows],
-            lambda number: place(path, rows[number][0]),
+            [_spoken(cells, columns) for _, cells in rows],
+            lambda number: at_line(path, rows[number][0]),
         )
     read = {columns.dialogue, columns.speaker, columns.text, columns.emotion}
     read |= set(labels.all)
@@ -182,18 +184,18 @@ def _dialogue(
     }
     utterances, kept = [], []
     for line, cells in rows:
-        where = f"{place(path, line)}: dialogue {identity!r}"
+        where = f"{at_line(path, line)}: dialogue {identity!r}"
         found = labels.read(cells, header, columns.emotion, where)
-        said_by = "" if columns.speaker is None else cells[columns.speaker]
-        speaker = read_identity(said_by, f"{where}: the speaker") or NOBODY
+        named = "" if columns.speaker is None else cells[columns.speaker]
+        speaker = read_identity(named, f"{where}: the speaker") or NOBODY
         text = read_spoken(cells[columns.text], f"{where}: the text").strip()
         check_one_utterance(text, header[columns.text], where, A_ROW_EACH)
         other = {
-            name: cells[place]
-            for name, place in others.items()
-            if cells[place] not in (None, "") or MAY_BE_FEATURES.match(name)
+            name: cells[column]
+            for name, column in others.items()
+            if cells[column] not in (None, "") or MAY_BE_FEATURES.match(name)
         }
-        # Of objects alone: a table's column of this name is somebody's own, and named otherwise, as
+        # Of objects alone: a table's column of this name is a user's field, and named otherwise, as
         # it would be read as features where the dialogue is written.
         given = other.pop("features", None)
         if given is not None and not isinstance(given, Mapping):
@@ -201,11 +203,11 @@ def _dialogue(
         features = read_features(given, where)
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))
-        answer = {name: cells[place] for name, place in answers.items()}
+        answer = {name: cells[column] for name, column in answers.items()}
         kept.append(kept_of(answer, utterance.emotion) if any(answer.values()) else Kept.NO_ANSWER)
     lines = tuple(line for line, _ in rows)
     if order is None:
-        check_oldest_first(utterances, f"{place(path, rows[0][0])}: dialogue {identity!r}")
+        check_oldest_first(utterances, f"{at_line(path, rows[0][0])}: dialogue {identity!r}")
     dialogue = Dialogue(identity, tuple(utterances))
     return Found(dialogue, path, lines if all(lines) else (), turns, tuple(kept))
 
@@ -222,7 +224,7 @@ def _by_turns(
         if len(known) < len(rows) and known != sorted(known):
             line, cells = rows[found.index(None)]
             raise UserError(
-                f"{place(path, line)}: column {header[other]!r} numbers other rows of dialogue"
+                f"{at_line(path, line)}: column {header[other]!r} numbers other rows of dialogue"
                 f" {identity!r}, which are not in that order, but has {cells[other]!r:.40} here;"
                 " give the row its number."
             )
@@ -232,11 +234,11 @@ def _by_turns(
     if column is None:
         decimals = Decimals([header[column] for column in columns.turns])
         for line, cells in rows:
-            decimals.add([cells[column] for column in columns.turns], place(path, line))
+            decimals.add([cells[column] for column in columns.turns], at_line(path, line))
         keys = [tuple(key_of(cells[c], header[c]) for c in columns.turns) for _, cells in rows]
-        places: dict[tuple[int | str | None, ...], int] = {}
-        first = [places.setdefault(key, len(places)) for key in keys]
-        if len(places) < len(rows) and any(part is not None for key in keys for part in key):
+        seen: dict[tuple[int | str | None, ...], int] = {}
+        first = [seen.setdefault(key, len(seen)) for key in keys]
+        if len(seen) < len(rows) and any(part is not None for key in keys for part in key):
             _check_repeats(path, rows, header, columns, first)
         return rows, ()
     if turns:
@@ -252,7 +254,7 @@ def _by_turns(
         if after != sorted(after):
             wrong = next(n for n, (a, b) in enumerate(itertools.pairwise(after), 1) if b < a)
             raise UserError(
-                f"{place(path, rows[wrong][0])}: columns {header[column]!r} and {header[other]!r}"
+                f"{at_line(path, rows[wrong][0])}: columns {header[column]!r} and {header[other]!r}"
                 f" put the rows of dialogue {identity!r} in different orders; leave out or rename"
                 " the one that does not number its utterances."
             )
@@ -278,20 +280,20 @@ def _check_repeats(
     Raises:
       UserError: some are.
     """
-    said = [_said(cells, columns) for _, cells in rows]
+    spoken = [_spoken(cells, columns) for _, cells in rows]
     texts: dict[int, set[tuple[str, str]]] = {}
-    for words, number in zip(said, numbers, strict=True):
+    for words, number in zip(spoken, numbers, strict=True):
         texts.setdefault(number, set()).add(words)
     if list(numbers) != sorted(numbers) and any(len(found) > 1 for found in texts.values()):
         return  # refused as rows of two dialogues
     repeats = Repeats([header[turn] for turn in columns.turns])
     for index in sorted(range(len(rows)), key=lambda index: numbers[index]):
         line, cells = rows[index]
-        repeats.add([cells[turn] for turn in columns.turns], *said[index], place(path, line))
+        repeats.add([cells[turn] for turn in columns.turns], *spoken[index], at_line(path, line))
     repeats.end()
 
 
-def _said(cells: Sequence[Any], columns: Columns) -> tuple[str, str]:
+def _spoken(cells: Sequence[Any], columns: Columns) -> tuple[str, str]:
     """The speaker and the text of a row, as they are compared."""
     speaker = "" if columns.speaker is None else str(cells[columns.speaker] or "").strip()
     return speaker, str(cells[columns.text]).strip()
@@ -316,8 +318,8 @@ def _check_neighbours(
     second = next(index for index, number in enumerate(numbers) if number in numbers[:index])
     first = numbers.index(numbers[second])
     raise UserError(
-        f"{place(path, rows[second][0])}: dialogue {identity!r} has a second row with"
-        f" {numbers[second]} in column {name!r} (the first: {place(path, rows[first][0])})."
+        f"{at_line(path, rows[second][0])}: dialogue {identity!r} has a second row with"
+        f" {numbers[second]} in column {name!r} (the first: {at_line(path, rows[first][0])})."
         f" {JOINED}; else remove one of the rows."
     )
 

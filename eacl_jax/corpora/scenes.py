@@ -28,21 +28,21 @@ def read_scenes(path: Path, content: Any) -> Iterator[Found]:
             )
 
 
-def _utterance(path: Path, item: Any, place: str) -> Utterance:
-    place = f"an utterance of {place}"
-    speakers = _field(path, item, "speakers", list, place)
+def _utterance(path: Path, item: Any, where: str) -> Utterance:
+    where = f"an utterance of {where}"
+    speakers = _field(path, item, "speakers", list, where)
     if not speakers or not isinstance(speakers[0], str) or not speakers[0].split():
-        raise UserError(f"{path}: {place} names no speaker: {speakers!r}.")
-    emotion = _field(path, item, "emotion", str, place)
+        raise UserError(f"{path}: {where} names no speaker: {speakers!r}.")
+    emotion = _field(path, item, "emotion", str, where)
     return Utterance(
-        speakers[0].split()[0], _field(path, item, "transcript", str, place), emotion.lower()
+        speakers[0].split()[0], _field(path, item, "transcript", str, where), emotion.lower()
     )
 
 
-def _field(path: Path, record: Any, key: str, kind: type, place: str) -> Any:
+def _field(path: Path, record: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(record, Mapping) or not isinstance(record.get(key), kind):
         raise UserError(
-            f"{path}: {place} has no field {key!r} of type {kind.__name__}; expected the published"
+            f"{path}: {where} has no field {key!r} of type {kind.__name__}; expected the published"
             " JSON of emotion-detection."
         )
     return record[key]

@@ -91,20 +91,20 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
             _dialogue(path, record, {"utterances": record.value}, reading) for record in records
         ]
     objects = [_object(path, record) for record in records]
-    places = [record.where(path) for record in records]
+    locations = [record.where(path) for record in records]
     lines = [record.line for record in records]
     if annotations.is_label_studio(first):
-        objects = annotations.label_studio(objects, places, reading.given.get("emotion", ""))
+        objects = annotations.label_studio(objects, locations, reading.given.get("emotion", ""))
     elif annotations.is_label_studio_small(first):
-        objects, lines, places = annotations.label_studio_small(objects, lines, places)
+        objects, lines, locations = annotations.label_studio_small(objects, lines, locations)
     elif any(map(annotations.has_spans, objects)):
-        objects = annotations.doccano_spans(objects, places)
+        objects = annotations.doccano_spans(objects, locations)
     elif dailydialog_files.is_parallel(first):
         reading.refuse_names(path, "DailyDialog")
-        return dailydialog_files.read_parallel(path, objects, places, lines)
+        return dailydialog_files.read_parallel(path, objects, locations, lines)
     elif empathetic.is_empathetic(first):
         reading.refuse_names(path, "EmpatheticDialogues")
-        return empathetic.read_empathetic_rows(path, objects, places, lines)
+        return empathetic.read_empathetic_rows(path, objects, locations, lines)
     elif convokit.is_utterance(first):
         return convokit.read_utterances(
             path, objects, lines, reading.given, reading.need, reading.naming, reading.forms
@@ -174,9 +174,9 @@ def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
 def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:
     where = record.where(path)
     field, identity = _identity(value, record, where)
-    place = f"{where}: dialogue {identity!r}"
+    where = f"{where}: dialogue {identity!r}"
     if "utterances" in value and isinstance(value.get("transcript"), str):
-        raise UserError(f"{place} has both 'utterances' and 'transcript'; give one of them.")
+        raise UserError(f"{where} has both 'utterances' and 'transcript'; give one of them.")
     names = ["transcript"] if isinstance(value.get("transcript"), str) else _turns_of(value)
     if len(names) != 1:
         what = (
@@ -185,20 +185,20 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             else "no field 'utterances'"
         )
         raise UserError(
-            f"{place} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}."
+            f"{where} has {what}; it has {sorted(map(str, value))}. Give a dialogue as {DIALOGUE}."
         )
     given = value[names[0]]
     kept: tuple[Kept, ...] = ()
     if names == ["transcript"]:
-        utterances = read_transcript(given, identity, place).utterances
+        utterances = read_transcript(given, identity, where).utterances
     elif dailydialog_files.is_without_speakers(given):
-        utterances = dailydialog_files.without_speakers(given, place)
+        utterances = dailydialog_files.without_speakers(given, where)
     else:
         utterances = tuple(
-            _utterance(item, f"{place} utterance {number}", reading)
+            _utterance(item, f"{where} utterance {number}", reading)
             for number, item in enumerate(given)
         )
-        check_oldest_first(utterances, place)
+        check_oldest_first(utterances, where)
         kept = tuple(
             kept_of(item, utterance.emotion) if isinstance(item, Mapping) else Kept.NO_ANSWER
             for item, utterance in zip(given, utterances, strict=True)
@@ -226,10 +226,10 @@ def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str
     return names[places[0]], read_identity(value[names[places[0]]], f"{where}: the id")
 
 
-def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
+def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
     """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
     if not isinstance(item, Mapping):
-        return read_utterance(item, place)
+        return read_utterance(item, where)
     parts: dict[str, Any] = {
         name: item[name] for name in SEVERAL if isinstance(item.get(name), (list, tuple))
     }
@@ -244,11 +244,11 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
             found += [names[index] for index in beside if item[names[index]] is not None]
         if len(found) > 1:
             raise UserError(
-                f"{place} has more than one {part}: {', '.join(map(repr, found))}; keep one."
+                f"{where} has more than one {part}: {', '.join(map(repr, found))}; keep one."
             )
         if set(found) & set(taken):
             raise UserError(
-                f"{place}: the field {found[0]!r} is named for more than one part; it has"
+                f"{where}: the field {found[0]!r} is named for more than one part; it has"
                 f" {sorted(names)}."
             )
         taken.extend(found)
@@ -258,14 +258,14 @@ def _utterance(item: Any, place: str, reading: Reading) -> Utterance:
         if part != "emotion":
             parts[part] = value
         elif reading.forms.divides and found[0] != "emotion":
-            parts.setdefault("emotions", divided(value, reading.forms.separator, place))
+            parts.setdefault("emotions", divided(value, reading.forms.separator, where))
         elif reading.forms.divides and isinstance(value, (list, tuple)):
             parts.setdefault("emotions", value)
         else:
-            parts[part] = read_label(value, place)
+            parts[part] = read_label(value, where)
     # A field that has a part's name but is not read would overwrite it where a dialogue is written.
     return read_utterance(
-        {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, place
+        {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, where
     )
 
 

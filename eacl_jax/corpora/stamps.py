@@ -69,9 +69,9 @@ _HEAD = 120
 
 ABOVE, STACKED, SENT = "above", "stacked", "sent"
 """Styles: a line with name and time above the message; one with date and time, and one with the
-name; a time, whom it is from and to whom."""
+name; a time, the sender and the recipients."""
 # What stands for a message in which nobody says anything.
-_NOTHING_SAID = re.compile(
+_NO_TEXT = re.compile(
     r"<(?:media omitted|m[ée]dias? omis|multimedia omitido|medien ausgeschlossen|m[ií]dia oculta|media omessi"
     r"|media weggelaten|attached: [^<>]*)>|(?:image|video|audio|sticker|gif|document|contact card) omitted"
     r"|[^\s<>]+ \(file attached\)|(?:this message was|you) deleted(?: this message)?\.?"
@@ -223,7 +223,7 @@ def says_nothing(text: str) -> bool:
     """Whether a message of an export is a picture or the like, was deleted, or is the chat
     program's own.
     """
-    return len(text) < 500 and bool(_NOTHING_SAID.fullmatch(AROUND.sub("", text)))
+    return len(text) < 500 and bool(_NO_TEXT.fullmatch(AROUND.sub("", text)))
 
 
 def _quotes(text: str) -> bool:

@@ -10,7 +10,7 @@ from eacl_jax.corpora.columns import PARTS, find_columns
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, find_labels
-from eacl_jax.corpora.rows import Row, gather, place
+from eacl_jax.corpora.rows import Row, at_line, gather
 from eacl_jax.errors import UserError
 from eacl_jax.files import dialects
 from eacl_jax.files.text import read_text
@@ -54,7 +54,7 @@ def _one_a_task(path: Path, header: Sequence[str], found: list[Row]) -> list[Row
     """The rows of Label Studio's CSV export, where each annotation of a task is a row."""
     records = [dict(zip(header, cells, strict=True)) for _, cells in found]
     objects, lines, _ = annotations.label_studio_small(
-        records, [line for line, _ in found], [place(path, line) for line, _ in found]
+        records, [line for line, _ in found], [at_line(path, line) for line, _ in found]
     )
     return [
         (line, [item.get(name) for name in header])

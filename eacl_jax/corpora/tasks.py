@@ -47,9 +47,9 @@ def find_task(splits: Splits) -> TaskName:
             annotators.append((item, number, {len(labels) for labels in utterance.annotations}))
     if mains and lists:
         item, number, _ = lists[0]
-        other, place = mains[0]
+        other, index = mains[0]
         raise UserError(
-            f"utterances have 'emotion' (as {other.where(place)}) and 'emotions' (as"
+            f"utterances have 'emotion' (as {other.where(index)}) and 'emotions' (as"
             f" {item.where(number)}): {_CHOICES}."
         )
     if mains or not (lists or annotators):
@@ -84,7 +84,7 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
       quiet: whether nothing is logged.
 
     Raises:
-      UserError: with one label, an utterance has several and no main one; places the first.
+      UserError: with one label, an utterance has several and no main one; names the first.
     """
     settled = {split: [_settled(item, task) for item in found] for split, found in splits.items()}
     bare = [
@@ -115,8 +115,8 @@ def settle(splits: Splits, task: TaskName, *, quiet: bool = False) -> dict[str, 
 def tell_of_annotators(splits: Splits, labels: Sequence[str]) -> None:
     """Warns of what annotators gave that is no label, and of labels that none of them gave.
 
-    A label that no utterance has as its own in training has no anchor. It counts as an answer where
-    votes are counted and annotators compared, and is in no share (`model.task.shares`).
+    A label of no annotated utterance in training has no anchor. It counts as an answer where votes
+    are counted and annotators compared, and is in no share (`model.task.shares`).
 
     Args:
       splits: as they were read.
@@ -151,7 +151,7 @@ def _settled(item: Found, task: TaskName) -> Found:
 
 
 def settled(dialogue: Dialogue, task: TaskName, where: Callable[[int], str]) -> Dialogue:
-    """The same dialogue, labelled for a task; see `settle`. `where` names an utterance's place."""
+    """The same dialogue, labelled for a task; see `settle`. `where` names an utterance."""
     change = _one if task == "single" else _several
     utterances = tuple(
         change(utterance, where, number) for number, utterance in enumerate(dialogue.utterances)

@@ -63,13 +63,13 @@ _STAMPED = ("bracketed", "dashed", "plain")
 _PLAIN_FORMS = ("dash", "blanks")
 # Lines that name nobody above the first message of an export, or above captions.
 _MOST_ABOVE = 20
-# Messages of another style, none of the export's own between them, that are not quoted in one.
+# Messages of another style, none of the export's style between them, that are not quoted in one.
 _MOST_QUOTED = 5
 # Lines after which one message alone decides.
 _MOST_UNSURE = 200
 
 
-class Said(NamedTuple):
+class ReadUtterance(NamedTuple):
     """An utterance as it was read.
 
     Attributes:
@@ -97,13 +97,13 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
       UserError: a line is not text, or `TranscriptLines` refuses it.
     """
     lines = TranscriptLines(where)
-    said: list[Said] = []
+    read: list[ReadUtterance] = []
     for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
-        said += lines.read(line, number)
-    said += lines.finish()
+        read += lines.read(line, number)
+    read += lines.finish()
     if lines.titles:
         logger.warning("%s: %s", where, about_titles(lines.titles))
-    return Dialogue(identity, tuple(each.utterance for each in said))
+    return Dialogue(identity, tuple(each.utterance for each in read))
 
 
 def check_one_utterance(text: str, column: str, where: str, remedy: str) -> None:
@@ -174,7 +174,7 @@ class TranscriptLines:
         self._open: _Message | None = None
         # Until a second message tells that this is an export: all lines so far, numbered.
         self._unsure: list[tuple[str, int]] | None = None
-        self._apart = 0  # of those, lines that may be messages of their own
+        self._apart = 0  # of those, lines that may each be a message
         self._quoted = 0  # lines since the last message that begin one in another style
         # Lines above the first that tells the style: a title, what a chat program noted, or the
         # number of a cue.
@@ -200,7 +200,7 @@ class TranscriptLines:
         """Whether all lines so far may be a title of what comes."""
         return self._style is None and not self._captions
 
-    def read(self, line: str, number: int) -> Iterator[Said]:
+    def read(self, line: str, number: int) -> Iterator[ReadUtterance]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
 
         Args:
@@ -244,15 +244,15 @@ class TranscriptLines:
             return head
         return head if head.form and head.form == self._form else begins
 
-    def _read_export(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+    def _read_export(self, begins: Beginning, line: str, number: int) -> Iterator[ReadUtterance]:
         if begins.style != self._style and (note := note_in(line, self._style or "")):
             begins = Beginning(self._style or "", True, "", note)
-        own = begins.dated and begins.style == self._style
+        begins_one = begins.dated and begins.style == self._style
         if self._unsure and self._small and begins.form != self._form:
-            own = False
+            begins_one = False
         many = len(self._unsure or ()) > _MOST_UNSURE
-        apart = self._stand_apart() and ((own and self._style == ABOVE) or many)
-        nameless = self._style == STACKED and self._lacks_name(own, line.strip())
+        apart = self._stand_apart() and ((begins_one and self._style == ABOVE) or many)
+        nameless = self._style == STACKED and self._lacks_name(begins_one, line.strip())
         if nameless and self._unsure is None:
             raise UserError(
                 f"{self._where(number)}: a line with the speaker's name was expected below the"
@@ -262,7 +262,7 @@ class TranscriptLines:
             yield from self._as_plain()
             yield from self._read_plain(begins, line, number)
             return
-        if many or (own and (self._unsure or self._noted_above())):
+        if many or (begins_one and (self._unsure or self._noted_above())):
             self._unsure, self._weak = None, False
             self._leave_out_above()
         if self._unsure is not None:
@@ -270,7 +270,7 @@ class TranscriptLines:
             if self._unsure and (stamped or (self._style == ABOVE and _names(line))):
                 self._apart += 1
             self._unsure.append((line, number))
-        if own:
+        if begins_one:
             yield from self._close()
             if begins.noted:
                 self.notes += 1
@@ -288,19 +288,19 @@ class TranscriptLines:
         elif self._open:
             self._open.lines.append(line.strip())
 
-    def _lacks_name(self, own: bool, line: str) -> bool:
+    def _lacks_name(self, begins_one: bool, line: str) -> bool:
         """Whether a line shows that the date before it stands above no message: the line should be
         its speaker's name and is not, or the message ends without a text.
         """
         if not self._open:
             return False
         if self._open.speaker:
-            return own and self._unsure is not None and not any(self._open.lines)
-        if own:
+            return begins_one and self._unsure is not None and not any(self._open.lines)
+        if begins_one:
             return True
         return not is_name(line) or (" " in line and not has_capitals(line))
 
-    def finish(self) -> Iterator[Said]:
+    def finish(self) -> Iterator[ReadUtterance]:
         """The last utterance, where it is not yet given; of what turns out to be no export, all."""
         if self._captions and not self._captions.found:
             raise UserError(
@@ -316,7 +316,7 @@ class TranscriptLines:
     def _where(self, number: int) -> str:
         return f"{self._name} line {number}"
 
-    def _close(self) -> Iterator[Said]:
+    def _close(self) -> Iterator[ReadUtterance]:
         """The message that ends here."""
         if self._open:
             number, speaker, lines = self._open
@@ -326,15 +326,15 @@ class TranscriptLines:
                 if not any(lines):
                     self.notes += 1
                     return
-            yield self._said(speaker, "\n".join(lines).strip(), number)
+            yield self._utterance(speaker, "\n".join(lines).strip(), number)
 
-    def _said(self, speaker: str, text: str, number: int) -> Said:
+    def _utterance(self, speaker: str, text: str, number: int) -> ReadUtterance:
         utterance = check_utterance(Utterance(speaker or NOBODY, text), self._where(number))
-        return Said(utterance, number, bool(speaker))
+        return ReadUtterance(utterance, number, bool(speaker))
 
-    def _line(self, line: str, number: int) -> Said:
+    def _line(self, line: str, number: int) -> ReadUtterance:
         """A line that stands for itself."""
-        return self._said(*(divide_stamped(line.strip()) or ("", line.strip())), number)
+        return self._utterance(*(divide_stamped(line.strip()) or ("", line.strip())), number)
 
     def _waits(self, begins: Beginning, line: str) -> bool:
         """Whether what stands below must tell what a line is."""
@@ -360,7 +360,7 @@ class TranscriptLines:
             self.titles += not noted and not line.strip().isdecimal()
         self._above = []
 
-    def _read_captions(self, line: str, number: int) -> Iterator[Said]:
+    def _read_captions(self, line: str, number: int) -> Iterator[ReadUtterance]:
         """A line of captions, or the first one; what stood above is the number of a cue, or a
         title.
         """
@@ -373,15 +373,15 @@ class TranscriptLines:
         self._leave_out_above()
         yield from self._spoken(self._captions.read(line, number))
 
-    def _spoken(self, cues: Iterable[Cue]) -> Iterator[Said]:
+    def _spoken(self, cues: Iterable[Cue]) -> Iterator[ReadUtterance]:
         for cue in cues:
-            yield self._said(cue.speaker, cue.text, cue.line)
+            yield self._utterance(cue.speaker, cue.text, cue.line)
 
     def _begin(self, begins: Beginning, number: int) -> None:
         self._open = _Message(number, begins.speaker, [begins.text] if begins.text else [])
         self._quoted = 0
 
-    def _read_plain(self, begins: Beginning, line: str, number: int) -> Iterator[Said]:
+    def _read_plain(self, begins: Beginning, line: str, number: int) -> Iterator[ReadUtterance]:
         if self._nameless and begins.noted:
             yield from self._close()
             self._begin(begins, number)
@@ -394,12 +394,12 @@ class TranscriptLines:
             self._unread.add(line, number, begins.speaker)
             self._begin(begins, number)
         else:
-            said = self._line(line, number)
-            self._unread.add(line, number, said.utterance.speaker if said.named else "")
-            yield said
+            found = self._line(line, number)
+            self._unread.add(line, number, found.utterance.speaker if found.named else "")
+            yield found
 
     def _stand_apart(self) -> bool:
-        """Whether lines below the only message that is read so far are messages of their own: one
+        """Whether lines below the only message that is read so far are messages by themselves: one
         begins with a time; or, below what may be a title, as `Interview (14:05)`, all of at least
         two name a speaker.
         """
@@ -411,7 +411,7 @@ class TranscriptLines:
             return self._apart == len(self._unsure) - 1 > (0 if self._weak else 1)
         return self._apart > 0
 
-    def _as_plain(self) -> Iterator[Said]:
+    def _as_plain(self) -> Iterator[ReadUtterance]:
         lines, self._above = [*self._above, *(self._unsure or ())], []
         self._style, self._open, self._unsure = "", None, None
         first = beginning_of(lines[0][0]) if lines else Beginning()

@@ -10,7 +10,7 @@ _DATE = re.compile(
     rf"[\s\[({MARKS}]*\d{{1,4}}[\s{MARKS}]*[./年년-][\s{MARKS}]*\d{{1,2}}[\s{MARKS}]*[./月월-][\s{MARKS}]*\d{{1,4}}"
 )
 
-# What an e-mail is about, from whom and to whom; also in German, French, Spanish and Italian.
+# What an e-mail is about, its sender and its recipients; also in German, French, Spanish and Italian.
 _SUBJECT = frozenset(("subject", "betreff", "objet", "asunto", "oggetto"))
 _LONGEST_FIELD = 20
 _MAIL = _SUBJECT | {"from", "to", "von", "an", "de", "à", "para", "da", "a"}
@@ -59,7 +59,7 @@ class Unread:
             number = min(self._mail.values())
             raise UserError(
                 f"{self._name} line {number}: this is the head of an e-mail, which names no speakers;"
-                " give what is said alone, as in 'Ann: I got it!', without quoted lines."
+                " give the utterances alone, as in 'Ann: I got it!', without quoted lines."
             )
         if not self._named and self._labelled >= max(_FEWEST, self._lines / 2):
             line, number = self._label

@@ -1,6 +1,4 @@
-"""Attention over packed rows: who may look at whom, and the one place where the kernel is
-chosen.
-"""
+"""Attention over packed rows: which tokens each may look at, and by which kernel."""
 
 import contextlib
 import contextvars
@@ -213,8 +211,8 @@ def _forward(
     def attended_and_log_sum(
         row: Any, query: Array, key: Array, value: Array, mask: Array, *bias_of_row: Array
     ) -> tuple[Array, Array]:
-        (own,) = bias_of_row or (bias,)
-        scores = _scores(query, key, mask, own, scale)
+        (of_row,) = bias_of_row or (bias,)
+        scores = _scores(query, key, mask, of_row, scale)
         highest = jnp.max(scores, axis=-1, keepdims=True)
         weights = jnp.exp(scores - highest)
         total = jnp.sum(weights, axis=-1, keepdims=True)

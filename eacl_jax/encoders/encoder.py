@@ -33,7 +33,7 @@ class Encoder(Named):
 
     A subclass reads config.json in `from_config`, sets `embeddings` and `layers` (through
     `stack_layers`), makes its layers' `context`, and names its checkpoint's tensors in `names`. A
-    layer is called as `layer(hidden, context, own, key=key)`.
+    layer is called as `layer(hidden, context, per_layer, key=key)`.
 
     Parameters are float32 and are the only variables: `nnx.split(encoder, nnx.Param)` leaves
     nothing over. Their names end in kernel, embedding, scale or bias, which decides their weight
@@ -134,9 +134,9 @@ class Encoder(Named):
         )
         layer_keys = None if keys is None else keys[1:]
         if read is not None and self.reads_last:
-            hidden = self._run_for(read, hidden, context, lower.own(), layer_keys)
+            hidden = self._run_for(read, hidden, context, lower.per_layer(), layer_keys)
         else:
-            hidden = self.run(hidden, context, lower.own(), layer_keys)
+            hidden = self.run(hidden, context, lower.per_layer(), layer_keys)
         hidden = self.finish(hidden, key=None if key is None else jax.random.fold_in(key, 2))
         return (
             hidden
@@ -145,13 +145,19 @@ class Encoder(Named):
         )
 
     def _run_for(
-        self, read: Array, hidden: Array, context: Any, own: Any, keys: Array | None
+        self, read: Array, hidden: Array, context: Any, per_layer: Any, keys: Array | None
     ) -> Array:
         """`run`, but the last layer only for the tokens that are read."""
         last = self.num_layers - 1
-        hidden = self.run_between(0, last, hidden, context, own, keys)
+        hidden = self.run_between(0, last, hidden, context, per_layer, keys)
         return run_last_layer(
-            self.layers, hidden, context, own, keys, frozen=self.frozen_layers > last, read=read
+            self.layers,
+            hidden,
+            context,
+            per_layer,
+            keys,
+            frozen=self.frozen_layers > last,
+            read=read,
         )
 
     def embed(
@@ -176,18 +182,22 @@ class Encoder(Named):
         makes of positions.
         """
 
-    def own(self) -> Any:
+    def per_layer(self) -> Any:
         """What each layer alone is given: a tree of arrays with a leading layer axis, or None."""
         return None
 
     def run(
-        self, hidden: Float[Array, "rows length hidden"], context: Any, own: Any, keys: Array | None
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        context: Any,
+        per_layer: Any,
+        keys: Array | None,
     ) -> Any:
         """From the embeddings to the last layer's output."""
-        return self.run_between(0, self.num_layers, hidden, context, own, keys)
+        return self.run_between(0, self.num_layers, hidden, context, per_layer, keys)
 
     def run_between(
-        self, start: int, stop: int, hidden: Array, context: Any, own: Any, keys: Array | None
+        self, start: int, stop: int, hidden: Array, context: Any, per_layer: Any, keys: Array | None
     ) -> Array:
         """Layers `start` to `stop` (exclusive), frozen and run again as this encoder is; see
         `run_layers`.
@@ -198,7 +208,7 @@ class Encoder(Named):
             "stop": stop,
             "remat": self.remat,
         }
-        return run_layers(self.layers, hidden, context, own, keys, **how)
+        return run_layers(self.layers, hidden, context, per_layer, keys, **how)
 
     def finish(
         self, hidden: Float[Array, "rows length hidden"], *, key: Array | None

@@ -223,13 +223,12 @@ class SelfAttention(nnx.Module):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Context,
-        own: Array | None,
+        prefix: Array | None,
         *,
         key: Array | None,
         read: Int[Array, "rows slots"] | None = None,
     ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
-        """`own`: keys and values of a prefix, [2, prefix, hidden], that every query may attend to;
-        or None.
+        """`prefix`: keys and values, [2, prefix, hidden], that every query may attend to; or None.
 
         `read`: columns that queries are made for; None: all.
         """
@@ -243,10 +242,10 @@ class SelfAttention(nnx.Module):
         if read is not None:
             mask = take_columns(mask, read)
             bias = None if bias is None else jnp.moveaxis(bias[:, read], 0, 1)
-        if own is not None:
-            (rows, _, heads, width), length = keys.shape, own.shape[1]
+        if prefix is not None:
+            (rows, _, heads, width), length = keys.shape, prefix.shape[1]
             prefix = jnp.broadcast_to(
-                own.reshape(2, 1, length, heads, width), (2, rows, length, heads, width)
+                prefix.reshape(2, 1, length, heads, width), (2, rows, length, heads, width)
             )
             prefix_key = None if key is None else jax.random.fold_in(key, 1)
             prefix = dropout(
@@ -286,8 +285,8 @@ class PostNormLayer(nnx.Module):
 
     Args:
       shape: sizes and rates.
-      attention: called as `attention(hidden, context, own, key=key)`, with `read` where columns are
-        chosen.
+      attention: called as `attention(hidden, context, per_layer, key=key)`, with `read` where
+        columns are chosen.
       dtype: of matrix products.
     """
 
@@ -304,16 +303,16 @@ class PostNormLayer(nnx.Module):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Any,
-        own: Any,
+        per_layer: Any,
         *,
         key: Array | None,
         read: Int[Array, "rows slots"] | None = None,
     ) -> Float[Array, "rows length hidden"] | Float[Array, "rows slots hidden"]:
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         if read is None:
-            attended = self.attention(hidden, context, own, key=keys[0])
+            attended = self.attention(hidden, context, per_layer, key=keys[0])
         else:
-            attended = self.attention(hidden, context, own, key=keys[0], read=read)
+            attended = self.attention(hidden, context, per_layer, key=keys[0], read=read)
             hidden = take_columns(hidden, read)
         hidden = self.attention_norm(hidden + dropout(attended, self.dropout, keys[1]))
         return self.feed_forward_norm(

@@ -36,7 +36,7 @@ def run_layers(
     layers: Any,
     hidden: Float[Array, "..."],
     context: Any,
-    own: Any,
+    per_layer: Any,
     keys: Array | None,
     *,
     frozen: int,
@@ -44,15 +44,15 @@ def run_layers(
     stop: int,
     remat: bool = False,
 ) -> Float[Array, "..."]:
-    """Runs `layer(hidden, context, own, key=key)` through layers `start` to `stop` (exclusive) of
-    the stack.
+    """Runs `layer(hidden, context, per_layer, key=key)` through layers `start` to `stop`
+    (exclusive) of the stack.
 
     Args:
       layers: what `stack_layers` returned.
       hidden: what goes into the first of them.
       context: the same for every layer.
-      own: a tree of arrays with a leading layer axis, over the whole stack, of which each layer
-        gets its row; or None.
+      per_layer: a tree of arrays with a leading layer axis, over the whole stack, of which each
+        layer gets its row; or None.
       keys: one dropout key a layer, over the whole stack, or None.
       frozen: the parameters of this many lower layers are frozen.
       remat: keep only each layer's input for the backward pass, which runs the layer again.
@@ -60,7 +60,7 @@ def run_layers(
     recomputed = jax.checkpoint if remat else lambda function: function
 
     def row(index: int) -> Any:
-        return jax.tree.map(lambda leaf: leaf[index], (own, keys))
+        return jax.tree.map(lambda leaf: leaf[index], (per_layer, keys))
 
     if isinstance(layers, nnx.List):
         for index in range(start, stop):
@@ -87,7 +87,7 @@ def run_layers(
     for first, last in ((start, edge), (edge, stop)):
         if first < last:
             params, mine, some = jax.tree.map(
-                lambda leaf, run=slice(first, last): leaf[run], (stacked, own, keys)
+                lambda leaf, run=slice(first, last): leaf[run], (stacked, per_layer, keys)
             )
             hidden, _ = lax.scan(
                 step, hidden, (lax.stop_gradient(params) if last <= frozen else params, mine, some)
@@ -99,14 +99,14 @@ def run_last_layer(
     layers: Any,
     hidden: Float[Array, "rows length hidden"],
     context: Any,
-    own: Any,
+    per_layer: Any,
     keys: Array | None,
     *,
     frozen: bool,
     read: Int[Array, "rows slots"],
 ) -> Float[Array, "rows slots hidden"]:
-    """Runs the stack's last layer as `layer(hidden, context, own, key=key, read=read)`: for the
-    tokens in columns `read`.
+    """Runs the stack's last layer as `layer(hidden, context, per_layer, key=key, read=read)`: for
+    the tokens in columns `read`.
 
     Arguments as for `run_layers`; `frozen`: the layer's parameters are frozen.
     """
@@ -115,5 +115,7 @@ def run_last_layer(
     else:
         graphdef, stacked = nnx.split(layers)
         layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[-1], stacked))
-    own, key = jax.tree.map(lambda leaf: leaf[-1], (own, keys))
-    return (without_gradients(layer) if frozen else layer)(hidden, context, own, key=key, read=read)
+    of_layer, key = jax.tree.map(lambda leaf: leaf[-1], (per_layer, keys))
+    return (without_gradients(layer) if frozen else layer)(
+        hidden, context, of_layer, key=key, read=read
+    )

@@ -101,8 +101,8 @@ def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
     )
     kept = None if with_learnt else [LEARNT]
     files = list(filter_repo_objects(present, allow_patterns=list(SENT), ignore_patterns=kept))
-    own = ("encoder/config.json", "encoder/model.safetensors")
-    for name in ("heads.safetensors", *(LORA if LORA[0] in files else own)):
+    whole = ("encoder/config.json", "encoder/model.safetensors")
+    for name in ("heads.safetensors", *(LORA if LORA[0] in files else whole)):
         if name not in files:
             raise UserError(
                 f"{folder / name} is missing; the folder is not a whole model: save it again."
@@ -129,15 +129,15 @@ def _check_name(repo: str) -> None:
 
 def _refused(repo: str, error: HfHubHTTPError) -> str:
     status = error.response.status_code
-    said = (getattr(error, "server_message", None) or str(error)).strip().split("\n")[0]
+    reason = (getattr(error, "server_message", None) or str(error)).strip().split("\n")[0]
     if status == 401:
         return (
-            f"the hub does not know the token ({said}); give one that is valid, as the token or in"
-            " HF_TOKEN."
+            f"the hub does not know the token ({reason}); give one that is valid, as the token or"
+            " in HF_TOKEN."
         )
     if status == 403:
         return (
-            f"the token may not write to {repo} ({said}); use one with the right to write there, or"
-            " another repository."
+            f"the token may not write to {repo} ({reason}); use one with the right to write there,"
+            " or another repository."
         )
-    return f"the hub refused {repo} with status {status} ({said})."
+    return f"the hub refused {repo} with status {status} ({reason})."

@@ -57,7 +57,7 @@ def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
 # Of a model that reads later utterances too.
 _LATER = {
     "later": ", later: Sequence[tuple[str, str]] = ()",
-    "follow": ", later ones what is said after them",
+    "follow": ", later ones the utterances after them",
     "after": ", later",
 }
 
@@ -108,7 +108,7 @@ def export_hf(recognizer: EmotionRecognizer, folder: str | Path) -> None:
       folder: new, or empty.
 
     Raises:
-      UserError: the folder is not empty, transformers has no place for a part of the encoder, or
+      UserError: the folder is not empty, transformers cannot store a part of the encoder, or
         the recognizer reads features beside the text.
     """
     parts = Parts.of(recognizer)
@@ -146,7 +146,7 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         **later,
         **answering._asdict(),
     )
-    rounded = f" {said}" if (said := rounding(settings)) else ""
+    rounded = f" {note}" if (note := rounding(settings)) else ""
     alone = (
         ""
         if settings.chain is None

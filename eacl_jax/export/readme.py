@@ -37,9 +37,9 @@ In a program of your own:
 from run import Model
 
 model = Model()
-said = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
-probabilities = model.predict(said)
-for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+utterances = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
+probabilities = model.predict(utterances)
+for (speaker, text), labels in zip(utterances, model.answers(probabilities), strict=True):
     print(speaker, text, ", ".join(labels) or "none")
 ```
 {cost}
@@ -47,13 +47,13 @@ Not for decisions about people: the card of the recognizer that was exported say
 """
 
 _ONNX_SHOWN = (
-    """probabilities = model.predict(said)
-for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+    """probabilities = model.predict(utterances)
+for (speaker, text), labels in zip(utterances, model.answers(probabilities), strict=True):
     print(speaker, text, ", ".join(labels) or "none")
 """,
-    """probabilities = model.predict(said)  # of each utterance alone
-answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in said])
-for (speaker, text), labels in zip(said, answers, strict=True):
+    """probabilities = model.predict(utterances)  # of each utterance alone
+answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in utterances])
+for (speaker, text), labels in zip(utterances, answers, strict=True):
     print(speaker, text, ", ".join(labels))
 """,
 )
@@ -147,35 +147,35 @@ def encode(text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids
 
 
-said = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
-prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
+utterances = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
+prompts = [prompt(encode, utterances[: number + 1], model.settings["prompt"]) for number in range(len(utterances))]
 tell_of_cut(sum(cut for _, _, cut in prompts))
 _, _, probabilities = model(*lay_out(prompts))
-for (speaker, text), row in zip(said, probabilities, strict=True):
+for (speaker, text), row in zip(utterances, probabilities, strict=True):
     print(speaker, text, model.labels[row.argmax()], row.max())
 ```"""
 
 _SHOWN = (
-    """for (speaker, text), row in zip(said, probabilities, strict=True):
+    """for (speaker, text), row in zip(utterances, probabilities, strict=True):
     print(speaker, text, model.labels[row.argmax()], row.max())
 """,
-    """for (speaker, text), labels in zip(said, model.answers(probabilities), strict=True):
+    """for (speaker, text), labels in zip(utterances, model.answers(probabilities), strict=True):
     print(speaker, text, ", ".join(labels) or "none")
 """,
 )
 """The last lines of that, with one label an utterance and with several."""
 
-_IN_DIALOGUE = """answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in said])
-for (speaker, text), labels in zip(said, answers, strict=True):
+_IN_DIALOGUE = """answers, probabilities = model.in_dialogue(probabilities, [speaker for speaker, _ in utterances])
+for (speaker, text), labels in zip(utterances, answers, strict=True):
     print(speaker, text, ", ".join(labels))
 """
 """The same where answers are weighed by those around them."""
 
 _PROMPTS = (
-    """prompts = [prompt(encode, said[: number + 1], model.settings["prompt"]) for number in range(len(said))]
+    """prompts = [prompt(encode, utterances[: number + 1], model.settings["prompt"]) for number in range(len(utterances))]
 """,
     """form = model.settings["prompt"]
-prompts = [prompt(encode, said[:number], form, said[number:]) for number in range(1, len(said) + 1)]
+prompts = [prompt(encode, utterances[:number], form, utterances[number:]) for number in range(1, len(utterances) + 1)]
 """,
 )
 """Its lines that make prompts, of the past alone and of what comes later too."""
@@ -256,7 +256,7 @@ def onnx_readme(about: Mapping[str, Any], settings: Settings, *, cost: str) -> s
         **_common(about, settings),
         opset=about["opset"],
         cost=(f"\nProducts are of 8-bit numbers. {cost}.\n" if cost else "")
-        + (f"\n{said}\n" if (said := rounding(settings)) else ""),
+        + (f"\n{rounded}\n" if (rounded := rounding(settings)) else ""),
         tokenizing="`Model.encode` in `run.py` makes the ids.",
     )
 

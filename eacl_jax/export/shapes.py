@@ -9,7 +9,7 @@ from eacl_jax.data.pipeline import evaluation_shapes
 from eacl_jax.errors import UserError
 
 AUTO = "auto"
-# The model reads at most MAX_SEGMENTS places of a row, and as many as it has tokens if those are
+# The model reads at most MAX_SEGMENTS columns of a row, and as many as it has tokens if those are
 # fewer: which it is must not depend on a length that is not known.
 LEAST_LENGTH = MAX_SEGMENTS
 

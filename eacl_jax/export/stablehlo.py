@@ -214,7 +214,7 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
     return {
         **dict(zip(names, lay_out(prompts), strict=True)),
         "cut": np.array([cut for _, _, cut in prompts]),
-        "utterances": np.array([f"{said.speaker}: {said.text}" for said in dialogue.utterances]),
+        "utterances": np.array([f"{each.speaker}: {each.text}" for each in dialogue.utterances]),
         "probabilities": np.array(
             [list(answer.probabilities.values()) for answer in answers], np.float32
         ),

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 EIGHT_BITS = "eight_bits.onnx"
 # Tokens that are run together, with padding: so many stay in a processor's caches.
 _TOGETHER = 512
-# In the place of a name, these begin a sentence ("At 10: come"), other files and e-mails.
+# Before a colon, as a name is, these begin a sentence ("At 10: come"), other files and e-mails.
 _NO_NAME = re.compile(
     r"(about|after|around|at|before|by|from|on|since|till|today|tomorrow|tonight|until|yesterday"
     r"|webvtt)\b|(subject|betreff|objet|asunto|oggetto)$",
@@ -166,7 +166,7 @@ def read(file: Path) -> list[list[tuple[str, str]]]:
         found[-1].append((speaker.strip(), text.strip()))
     if not any(found):
         raise ValueError(f"{file} holds no utterance; give lines such as `Ann: I got it!`.")
-    return [said for said in found if said]
+    return [each for each in found if each]
 
 
 def _is_name(text: str) -> bool:

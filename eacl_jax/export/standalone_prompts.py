@@ -45,9 +45,9 @@ def prompt(
     """Token ids of the last of the utterances (speaker, text) after its past, the column where it
     is read out, and whether its text is too long, so that only its end is read.
 
-    `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: what is
-    said after it, of which the first `form["max_future"]` may be read. Raises `ValueError` where an
-    utterance is none, or the speaker's name leaves no room for the text.
+    `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: the
+    utterances after it, of which the first `form["max_future"]` may be read. Raises `ValueError`
+    where an utterance is none, or the speaker's name leaves no room for the text.
     """
 
     utterances = utterances[-1 - form["max_past"] :]  # whatever came before cannot count
@@ -64,19 +64,19 @@ def prompt(
     texts = [what.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for _, what in around]
     turns = list(zip(names, texts, strict=True))
 
-    def said(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
+    def context_ids(turns: Sequence[tuple[str, str]]) -> list[list[int]]:
         return [[*encode(f"{speaker} says: {text}"), form["separator"]] for speaker, text in turns]
 
     def following(room: int) -> list[list[int]]:
         kept: list[list[int]] = []
-        for ids in said(turns[last + 1 :]):
+        for ids in context_ids(turns[last + 1 :]):
             room -= len(ids)
             if room < 0:
                 break
             kept.append(ids)
         return kept
 
-    past = said(turns[: last + 1])
+    past = context_ids(turns[: last + 1])
     speaker, text = turns[last]
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
     head = encode(f"For utterance: {text} {speaker} feels")
@@ -133,12 +133,12 @@ def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool]]) -> tuple[np.ndar
 def tell_of_cut(count: int) -> None:
     """Says on stderr of how many utterances the text was too long (the third value of `prompt`)."""
     if count:
-        said = (
+        note = (
             "1 utterance is longer than the model reads: its end was answered"
             if count == 1
             else f"{count:,} utterances are longer than the model reads: their ends were answered"
         )
-        print(said, file=sys.stderr)
+        print(note, file=sys.stderr)
 
 
 def ranked(

@@ -90,22 +90,22 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Rows]:
 def _without_counts(path: Path, read: pa.Table) -> pa.Table:
     """Without columns that only count the rows; whatever else has no name is refused."""
     kept = []
-    for place, name in enumerate(read.column_names):
+    for index, name in enumerate(read.column_names):
         if _plain(name) in _COUNTS:
-            cells = read.column(place).to_pylist()
+            cells = read.column(index).to_pylist()
             counts = any(cells == list(range(first, first + len(cells))) for first in (0, 1))
             # With gaps, where rows were left out or shuffled since.
             different = len(set(cells)) == len(cells) and all(isinstance(c, int) for c in cells)
             if counts or (name.strip() and different):
                 log.info(
-                    "%s: column %d, %r, counts the rows and is left out", path, place + 1, name
+                    "%s: column %d, %r, counts the rows and is left out", path, index + 1, name
                 )
                 continue
         if not name.strip():
             raise UserError(
-                f"{path}: column {place + 1} has no name; name it in the first line, or remove it."
+                f"{path}: column {index + 1} has no name; name it in the first line, or remove it."
             )
-        kept.append(place)
+        kept.append(index)
     return read.select(kept)
 
 

@@ -60,8 +60,8 @@ def has_row(rows: Rows, identity: Any) -> bool:
 
 def shown(name: str, identity: Any = None) -> str:
     """An utterance's key and its own id, for a message."""
-    own = ids_of(identity)
-    return f"{name!r:.60}" + (f" (its id {own[0]!r:.60})" if own else "")
+    ids = ids_of(identity)
+    return f"{name!r:.60}" + (f" (its id {ids[0]!r:.60})" if ids else "")
 
 
 def rows_of(table: FeatureTable, split: str, name: str) -> Rows:
@@ -95,10 +95,10 @@ class Counted:
     _for: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
     _against: dict[int, int] = dataclasses.field(default_factory=lambda: {1: 0, -1: 0})
     # Dialogues whose utterances are counted, how many of these have rows behind the last one, and
-    # how many a warning has told of.
+    # how many the last warning counted.
     _all: int = 0
     _past: int = 0
-    _told: int = 0
+    _warned_of: int = 0
     # Dialogues with a number for an id, and of these by shift, whose utterances are those of the
     # rows to the number.
     _numbered: int = 0
@@ -160,13 +160,13 @@ class Counted:
                 )
 
     def warn(self) -> None:
-        """Logs how many dialogues have rows behind their last utterance, if it has not said so: as
+        """Logs how many dialogues have rows behind their last utterance, unless it has said so: as
         utterances are counted, rows of a corpus that were left out give those behind them the
         features of others.
         """
-        if self._past == self._told:
+        if self._past == self._warned_of:
             return
-        self._told = self._past
+        self._warned_of = self._past
         log.warning(
             "%s: of %s whose file does not number the utterances, %s features behind the last one:"
             " where utterances were left out of the file, those after them get the features of"

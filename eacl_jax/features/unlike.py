@@ -58,10 +58,10 @@ def see(utterances: Iterable[Utterance], modalities: Mapping[str, Modality]) -> 
       utterances: with features of the model's widths.
       modalities: that it reads.
     """
-    said = list(utterances)
+    given = list(utterances)
     found = {}
     for name, modality in modalities.items():
-        rows = [each.features[name] for each in said if has_known(each.features, name)]
+        rows = [each.features[name] for each in given if has_known(each.features, name)]
         found[name] = _seen(rows, modality) if rows else Seen()
     return found
 
@@ -72,12 +72,12 @@ def added(seen: Mapping[str, Seen], more: Mapping[str, Seen]) -> dict[str, Seen]
 
 
 def unlike(seen: Mapping[str, Seen], modalities: Mapping[str, Modality]) -> list[str]:
-    """A sentence for each thing that is to be told of them; none where they are few."""
+    """A sentence for each thing to warn of; none where they are few."""
     return [
-        told
+        sentence
         for name, each in seen.items()
         if each.utterances >= _UTTERANCES
-        for told in _told(name, each, modalities[name])
+        for sentence in _sentences(name, each, modalities[name])
     ]
 
 
@@ -98,21 +98,23 @@ def _seen(rows: Sequence[Float[np.ndarray, "t F"]], modality: Modality) -> Seen:
     return Seen(len(rows), filled, means.sum(axis=0).tolist(), (means**2).sum(axis=0).tolist())
 
 
-def _told(name: str, seen: Seen, modality: Modality) -> list[str]:
+def _sentences(name: str, seen: Seen, modality: Modality) -> list[str]:
     number = seen.utterances
     mean = np.array(seen.sums) / number
     spread = np.sqrt(np.maximum(np.array(seen.squares) / number - mean**2, 0))
     varied = np.array(modality.deviation) != CONSTANT
-    told = []
+    sentences = []
     if varied.any() and (spread[varied] < _SAME).all():
-        told.append(f"features {name} are the same in all {number:,} utterances: they say nothing")
+        sentences.append(
+            f"features {name} are the same in all {number:,} utterances: they say nothing"
+        )
     elif (far := (np.abs(mean) > _DEVIATIONS) & varied).any():
         columns = modality.columns or [f"number {each + 1}" for each in range(modality.width)]
         which = [columns[each] for each in np.argsort(-np.abs(mean)) if far[each]]
-        told.append(
+        sentences.append(
             f"features {name} of {number:,} utterances are far from those that the model was"
             f" trained on ({shown_columns(which)}: their means are off by more than"
             f" {_DEVIATIONS:.0f} deviations), as of numbers that were made in another way or units:"
             " answers are as sure as others, and say little"
         )
-    return [*told, *filled_up(name, seen.filled, number, "utterance")]
+    return [*sentences, *filled_up(name, seen.filled, number, "utterance")]

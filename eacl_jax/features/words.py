@@ -18,7 +18,7 @@ from eacl_jax.features.modality import Modality, has_known
 
 ENOUGH = 50
 """Training utterances of a speaker, from which on their own thirds count."""
-# The first row that matches a column's name; spread is not told in words.
+# The first row that matches a column's name; spread has no words.
 _WORDS = (
     (re.compile(r".*(variation|deviation|std|range|_var)"), None),
     (re.compile(r".*(intensity|loudness|energy|volume|rms)"), ("quiet", "loud")),
@@ -40,7 +40,7 @@ class Thirds:
     """How the numbers of a modality become words.
 
     Attributes:
-      low: the word for the lower third of each number; empty for one that is not told.
+      low: the word for the lower third of each number; empty for one without words.
       high: likewise for the upper third.
       all: of all training utterances.
       speakers: of the speakers of whom there are enough.
@@ -89,16 +89,16 @@ def thirds_of(
         pairs = [(f"low {column}", f"high {column}") for column in plain]
     has = [u for u in utterances if has_known(u.features, name)]
     values = np.array([_means(u.features[name]) for u in has])
-    told = np.array([bool(pair) for pair in pairs])
+    has_words = np.array([bool(pair) for pair in pairs])
     of_speaker: dict[str, list[int]] = {}
     for number, utterance in enumerate(has):
         of_speaker.setdefault(utterance.speaker, []).append(number)
     return Thirds(
         tuple(pair[0] if pair else "" for pair in pairs),
         tuple(pair[1] if pair else "" for pair in pairs),
-        _bounds(values, told),
+        _bounds(values, has_words),
         {
-            speaker: _bounds(values[numbers], told)
+            speaker: _bounds(values[numbers], has_words)
             for speaker, numbers in sorted(of_speaker.items())
             if by_speaker and len(numbers) >= ENOUGH
         },
@@ -110,7 +110,7 @@ def described(dialogues: Iterable[Dialogue], thirds: Mapping[str, Thirds]) -> li
     if not thirds:
         return list(dialogues)
 
-    def told(utterance: Utterance) -> Utterance:
+    def with_words(utterance: Utterance) -> Utterance:
         words = [
             word
             for name, each in thirds.items()
@@ -122,7 +122,7 @@ def described(dialogues: Iterable[Dialogue], thirds: Mapping[str, Thirds]) -> li
         return dataclasses.replace(utterance, text=f"{utterance.text} ({', '.join(words)})")
 
     return [
-        dataclasses.replace(each, utterances=tuple(map(told, each.utterances)))
+        dataclasses.replace(each, utterances=tuple(map(with_words, each.utterances)))
         for each in dialogues
     ]
 
@@ -139,13 +139,13 @@ def _means(rows: Float[np.ndarray, "T F"]) -> list[float]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).tolist()
 
 
-def _bounds(values: Float[np.ndarray, "N F"], told: np.ndarray) -> Bounds:
-    """Where a number is not told, or never known, nothing is beyond the bounds."""
+def _bounds(values: Float[np.ndarray, "N F"], has_words: np.ndarray) -> Bounds:
+    """Where a number has no words, or is never known, nothing is beyond the bounds."""
     low, high = [], []
-    for column, tell in zip(values.T, told, strict=True):
+    for column, worded in zip(values.T, has_words, strict=True):
         known = column[np.isfinite(column)]
-        third, other = np.quantile(known, (1 / 3, 2 / 3)) if tell and len(known) else (0.0, 0.0)
-        some = tell and len(known) > 0
+        third, other = np.quantile(known, (1 / 3, 2 / 3)) if worded and len(known) else (0.0, 0.0)
+        some = worded and len(known) > 0
         low.append(float(third) if some else -1e300)
         high.append(float(other) if some else 1e300)
     return Bounds(tuple(low), tuple(high))

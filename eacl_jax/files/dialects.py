@@ -96,22 +96,22 @@ def why_misfit(cells: Sequence[str], header: Sequence[str], separator: str) -> s
     # part of the text, and would join all up to the next one.
     if separator == "\t" and any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in cells):
         return _SWALLOWED
-    if any(_swallows(cells, place, separator) for place, cell in enumerate(cells) if "\n" in cell):
+    if any(_swallows(cells, index, separator) for index, cell in enumerate(cells) if "\n" in cell):
         return _SWALLOWED
     if [_bare(cell) for cell in cells] == [_bare(name) for name in header]:
         return "the header comes again: leave it out where files are joined."
     return ""
 
 
-def _swallows(cells: Sequence[str], place: int, separator: str) -> bool:
+def _swallows(cells: Sequence[str], index: int, separator: str) -> bool:
     """Whether a cell of several lines looks like several rows, of which the first has the end of
     this one's text and all that follows it, and the last what stands before such a text.
     """
-    first, *_, last = (line.split(separator) for line in cells[place].split("\n"))
+    first, *_, last = (line.split(separator) for line in cells[index].split("\n"))
     ending, beginning = first[1:], last[:-1]
     return bool(ending or beginning) and (
         [*map(_shape, beginning), *map(_shape, ending)]
-        == [*map(_shape, cells[:place]), *map(_shape, cells[place + 1 :])]
+        == [*map(_shape, cells[:index]), *map(_shape, cells[index + 1 :])]
     )
 
 

@@ -1,4 +1,4 @@
-"""Files and folders of this machine that a user names: found, or told apart from what is there
+"""Files and folders of this machine that a user names: found, or distinguished from what is there
 instead.
 """
 
@@ -13,7 +13,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 
 _SHOWN = 8
-# What libraries that write in threads of their own tell in the text of other errors only.
+# What libraries that write in other threads say in the text of other errors only.
 _IN_TEXTS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -25,7 +25,7 @@ _IN_TEXTS = (
     errno.ENOTDIR,
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# As libraries written in Rust (safetensors, tokenizers) tell what the operating system said.
+# As libraries written in Rust (safetensors, tokenizers) write what the operating system reports.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -76,7 +76,7 @@ def expand(given: str | Path, name: str = "") -> Path:
     Raises:
       UserError: there is no such home folder, or it is an address, such as `gs://runs/meld`.
     """
-    # Else a folder "gs:" would be made here, and nobody told.
+    # Else a folder "gs:" would be made here, and nobody would notice.
     if address := stores.address_of(given, name):
         raise UserError(
             f"{f'{name}: ' if name else ''}{address} is in an object store; here only a path on a"
@@ -217,19 +217,19 @@ def denied(path: Path) -> str:
 
 
 def error_number(error: BaseException) -> int:
-    """What the operating system said, as in `errno`; 0 where the error is not its."""
+    """What the operating system reported, as in `errno`; 0 where the error is not its."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
     found = _OS_ERROR.search(str(error))
     return int(found[1]) if found else 0
 
 
-def disk_problem(error: BaseException | None, place: Path) -> str:
-    """What the operating system said of a file, in this error or one behind it.
+def disk_problem(error: BaseException | None, folder: Path) -> str:
+    """What the operating system reported of a file, in this error or one behind it.
 
     Args:
       error: any.
-      place: the folder that was being used, named where the error names no file.
+      folder: the folder that was being used, named where the error names no file.
 
     Returns:
       "FILE: REASON; what to do", without a full stop; empty where the error is about something
@@ -246,8 +246,8 @@ def disk_problem(error: BaseException | None, place: Path) -> str:
         if number is None:
             number = next((each for each in _IN_TEXTS if os.strerror(each) in str(error)), None)
         if number in _FULL:
-            return f"{place}: no space left on the disk; free some"
+            return f"{folder}: no space left on the disk; free some"
         if number is not None:
-            return f"{getattr(error, 'filename', None) or place}: {os.strerror(number)}; mend that"
+            return f"{getattr(error, 'filename', None) or folder}: {os.strerror(number)}; mend that"
         error = error.__cause__ or error.__context__
     return ""

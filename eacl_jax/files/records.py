@@ -82,14 +82,14 @@ def bounded(
     )
 
 
-def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str]) -> Any:
+def build(kind: type, mapping: Mapping[str, Any], where: str, problems: list[str]) -> Any:
     """A dataclass from plain values.
 
     Args:
       kind: the dataclass. Its fields are numbers, booleans, strings, `Literal`s, tuples of strings
         or numbers, dicts of one of these, anything (`Any`), or such dataclasses.
       mapping: by name.
-      place: before each field's name, in what is noted.
+      where: before each field's name, in what is noted.
       problems: what is wrong is added here.
 
     Returns:
@@ -97,7 +97,7 @@ def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str
     """
     fields, hints = {f.name: f for f in dataclasses.fields(kind)}, typing.get_type_hints(kind)
     problems += [
-        f"{place}.{key}: unknown key; known here: {', '.join(fields)}."
+        f"{where}.{key}: unknown key; known here: {', '.join(fields)}."
         for key in mapping
         if key not in fields
     ]
@@ -107,12 +107,12 @@ def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str
             values[name] = _value(
                 hints[name],
                 mapping[name],
-                f"{place}.{name}",
+                f"{where}.{name}",
                 problems,
                 field.metadata.get("bounds", {}),
             )
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            problems.append(f"{place}.{name}: missing.")
+            problems.append(f"{where}.{name}: missing.")
             whole = False
         whole = whole and not (
             dataclasses.is_dataclass(hints[name]) and name in values and values[name] is None
@@ -121,7 +121,7 @@ def build(kind: type, mapping: Mapping[str, Any], place: str, problems: list[str
 
 
 def _value(
-    hint: Any, value: Any, place: str, problems: list[str], bounds: Mapping[str, float]
+    hint: Any, value: Any, where: str, problems: list[str], bounds: Mapping[str, float]
 ) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
@@ -130,38 +130,38 @@ def _value(
         if not isinstance(value, Mapping) and not hasattr(
             value, "items"
         ):  # ml_collections' is no Mapping
-            problems.append(f"{place}: expected a group of settings, got {value!r:.80}.")
+            problems.append(f"{where}: expected a group of settings, got {value!r:.80}.")
             return None
-        return build(typing.cast(type, hint), value, place, problems)
+        return build(typing.cast(type, hint), value, where, problems)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool) != any(
             value is each for each in arguments if each in (0, 1)
         ):
             problems.append(
-                f"{place}: expected one of {', '.join(map(str, arguments))}; got {value!r:.80}."
+                f"{where}: expected one of {', '.join(map(str, arguments))}; got {value!r:.80}."
             )
         return value
     if origin is tuple:
         if isinstance(value, str) or not isinstance(value, (tuple, list)):
             problems.append(
-                f"{place}: expected a tuple of {_PLURALS[arguments[0]]}, got {value!r:.80}."
+                f"{where}: expected a tuple of {_PLURALS[arguments[0]]}, got {value!r:.80}."
             )
             return ()
         if arguments[0] is not str:
             return tuple(
-                _value(arguments[0], each, f"{place}[{number}]", problems, bounds)
+                _value(arguments[0], each, f"{where}[{number}]", problems, bounds)
                 for number, each in enumerate(value)
             )
         if not all(isinstance(v, str) for v in value):
-            problems.append(f"{place}: expected a tuple of strings, got {value!r:.80}.")
+            problems.append(f"{where}: expected a tuple of strings, got {value!r:.80}.")
             return ()
         return tuple(value)
     if origin is dict:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            problems.append(f"{place}: expected an object, got {value!r:.80}.")
+            problems.append(f"{where}: expected an object, got {value!r:.80}.")
             return {}
         return {
-            key: _value(arguments[1], each, f"{place}.{key}", problems, bounds)
+            key: _value(arguments[1], each, f"{where}.{key}", problems, bounds)
             for key, each in value.items()
         }
     if origin is types.UnionType:
@@ -170,7 +170,7 @@ def _value(
         return _value(
             next(each for each in arguments if each is not type(None)),
             value,
-            place,
+            where,
             problems,
             bounds,
         )
@@ -180,9 +180,9 @@ def _value(
         except OverflowError:
             value = math.inf
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        problems.append(f"{place}: expected {hint.__name__}, got {value!r:.80}.")
+        problems.append(f"{where}: expected {hint.__name__}, got {value!r:.80}.")
     elif hint in (int, float) and not _within(value, bounds):
-        problems.append(f"{place}: {_rule(bounds, value)}, got {value!r:.80}.")
+        problems.append(f"{where}: {_rule(bounds, value)}, got {value!r:.80}.")
     return value
 
 

@@ -2,7 +2,7 @@
 what was made here is put there.
 
 A store takes and gives whole objects; it renames, appends and locks nothing. So all that reads and
-writes files does so on a disk of this machine, and this is the only place that knows of stores. Any
+writes files does so on a disk of this machine, and this module alone knows of stores. Any
 store that fsspec knows could be used; those are let in that have been tried.
 """
 
@@ -68,17 +68,17 @@ def objects(address: str) -> dict[str, Object]:
     Raises:
       UserError: the store cannot be asked, or a name leads out of the folder.
     """
-    with _told(address, "read"):
+    with _explained(address, "read"):
         system, root = _open(address)
         try:
             listed = system.find(root, detail=True)
         except FileNotFoundError:
             return {}
     found = {}
-    for place, info in listed.items():
-        if info.get("type") == "directory" or place.endswith("/"):
+    for path, info in listed.items():
+        if info.get("type") == "directory" or path.endswith("/"):
             continue
-        name = place.lstrip("/").removeprefix(root.strip("/")).lstrip("/")
+        name = path.lstrip("/").removeprefix(root.strip("/")).lstrip("/")
         if ".." in name.split("/"):
             raise UserError(f"{address}: an object's name leads out of the folder: {name!r}.")
         mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
@@ -97,7 +97,7 @@ def fetch(address: str, names: Iterable[str], folder: Path) -> None:
     names = list(names)
     if not names:
         return
-    with _told(address, "read"):
+    with _explained(address, "read"):
         from fsspec.callbacks import TqdmCallback
 
         system, root = _open(address)
@@ -119,10 +119,10 @@ def read_bytes(address: str) -> bytes | None:
     Raises:
       UserError: the store cannot be asked.
     """
-    with _told(address, "read"):
-        system, place = _open(address)
+    with _explained(address, "read"):
+        system, path = _open(address)
         try:
-            return bytes(system.cat_file(place))
+            return bytes(system.cat_file(path))
         except FileNotFoundError:
             return None
 
@@ -133,9 +133,9 @@ def write_bytes(address: str, content: bytes) -> None:
     Raises:
       UserError: it cannot be written.
     """
-    with _told(address, "written"):
-        system, place = _open(address)
-        system.pipe_file(place, content)
+    with _explained(address, "written"):
+        system, path = _open(address)
+        system.pipe_file(path, content)
 
 
 def send(file: Path, address: str) -> None:
@@ -148,19 +148,19 @@ def send(file: Path, address: str) -> None:
     if file.stat().st_size <= _AT_ONCE:
         write_bytes(address, file.read_bytes())
         return
-    with _told(address, "written"):
-        system, place = _open(address)
-        system.put_file(str(file), place)
+    with _explained(address, "written"):
+        system, path = _open(address)
+        system.put_file(str(file), path)
 
 
-def send_folder(folder: Path, address: str, own: Collection[str] = ()) -> None:
+def send_folder(folder: Path, address: str, together: Collection[str] = ()) -> None:
     """Puts a folder's files at an address, those at its top last: without them nothing takes it for
     whole. Where there are such, they go first, so that old and new are never taken for one.
 
     Args:
       folder: the files'.
       address: of the folder there.
-      own: names of files and folders of which nothing old stays there.
+      together: names of files and folders of which nothing old stays there.
 
     Raises:
       UserError: it cannot be written.
@@ -168,9 +168,9 @@ def send_folder(folder: Path, address: str, own: Collection[str] = ()) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     new = {path.relative_to(folder).as_posix() for path in files}
     remove(address, [path.name for path in files if path.parent == folder])
-    if own:
+    if together:
         there = sorted(objects(address), key=lambda name: name.count("/"))
-        remove(address, [n for n in there if n.partition("/")[0] in own and n not in new])
+        remove(address, [n for n in there if n.partition("/")[0] in together and n not in new])
     for file in sorted(files, key=lambda path: (-len(path.parts), path)):
         send(file, f"{address}/{file.relative_to(folder).as_posix()}")
 
@@ -181,7 +181,7 @@ def remove(address: str, names: Iterable[str]) -> None:
     Raises:
       UserError: it is not allowed.
     """
-    with _told(address, "changed"):
+    with _explained(address, "changed"):
         system, root = _open(address)
         for name in names:
             with contextlib.suppress(FileNotFoundError):
@@ -207,12 +207,12 @@ def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -
     """
     from filelock import FileLock  # takes its time, and most paths are none of a store
 
-    place = cache / "copies" / hashlib.sha256(address.encode()).hexdigest()[:20]
-    copy, record = place / "copy" / address.rpartition("/")[2], place / "versions.json"
+    folder = cache / "copies" / hashlib.sha256(address.encode()).hexdigest()[:20]
+    copy, record = folder / "copy" / address.rpartition("/")[2], folder / "versions.json"
     _copies[str(copy)] = address
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock"):
+        with FileLock(folder / ".lock"):
             there = objects(address)
             if not there:
                 raise UserError(f"there is nothing at {address}.")
@@ -242,7 +242,7 @@ def local_copy(address: str, cache: Path, *, wanted: Collection[str] = ("*",)) -
                 record.write_text(json.dumps(kept | {name: list(these[name]) for name in changed}))
     except OSError as error:
         raise UserError(
-            f"{address} cannot be copied to {error.filename or place}: {error.strerror or error}."
+            f"{address} cannot be copied to {error.filename or folder}: {error.strerror or error}."
         ) from error
     return copy
 
@@ -329,8 +329,8 @@ def _open(address: str) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def _told(address: str, done: str) -> Iterator[None]:
-    """Tells in a line why a store does not do what is asked, whatever its library raises."""
+def _explained(address: str, done: str) -> Iterator[None]:
+    """Says in a line why a store does not do what is asked, whatever its library raises."""
     try:
         yield
     except (UserError, MemoryError):

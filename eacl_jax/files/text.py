@@ -124,7 +124,7 @@ def check_head(head: bytes, name: str) -> None:
 def why_not_utf8(raw: bytes, start: int) -> str:
     """What a byte that is not UTF-8 probably is, and what to do.
 
-    Other encodings cannot be told from one another by their bytes, so none is guessed.
+    Bytes do not show which other encoding they are of, so none is guessed.
 
     Args:
       raw: the bytes.

@@ -19,7 +19,7 @@ _UNFINISHED = ".unfinished-"
 
 
 @contextlib.contextmanager
-def new_folder(folder: str | Path, own: Collection[str] = ()) -> Iterator[Path]:
+def new_folder(folder: str | Path, together: Collection[str] = ()) -> Iterator[Path]:
     """A folder to write into; what is in it stands in `folder` once the block has ended, and
     nowhere if it fails.
 
@@ -28,24 +28,24 @@ def new_folder(folder: str | Path, own: Collection[str] = ()) -> Iterator[Path]:
         folders of the same names are replaced at the end; others stay. Files go first and come
         last, so that in between nothing takes it for whole. So it is with an address in an object
         store.
-      own: names in it that belong together: of these nothing old stays beside what is new.
+      together: names in it that belong together: of these nothing old stays beside what is new.
 
     Raises:
       UserError: something cannot be written: the disk is full, or it is not allowed.
     """
     if address := stores.address_of(folder):
         cache = cache_folder()
-        with _told(cache):
+        with _explained(cache):
             cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=cache) as here:
                 yield Path(here)
-                stores.send_folder(Path(here), address, own)
+                stores.send_folder(Path(here), address, together)
         return
     folder = expand(folder)
     if folder.name.startswith(_UNFINISHED):  # within another such block, which sees to it
         yield folder
         return
-    with _told(folder):
+    with _explained(folder):
         made = _make_parents(folder)
         exists = folder.is_dir()
         part = (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}"
@@ -54,7 +54,7 @@ def new_folder(folder: str | Path, own: Collection[str] = ()) -> Iterator[Path]:
             yield part
             _sync(part)
             if exists:
-                _move_in(part, folder, own)
+                _move_in(part, folder, together)
             else:
                 part.rename(folder)
             made = []
@@ -81,7 +81,7 @@ def write_bytes(file: str | Path, content: bytes) -> None:
         return
     file = expand(file)
     part = file.with_name(f"{_UNFINISHED}{secrets.token_hex(4)}")
-    with _told(file):
+    with _explained(file):
         try:
             with part.open("wb") as stream:
                 stream.write(content)
@@ -159,7 +159,7 @@ def unwritable(path: Path, error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """Turns what the operating system says while `path` is written into a message about it."""
     try:
         yield
@@ -167,7 +167,7 @@ def _told(path: Path) -> Iterator[None]:
         raise
     except (
         Exception
-    ) as error:  # libraries written in Rust pass on what the system said as errors of any type
+    ) as error:  # libraries written in Rust pass on what the system reports as errors of any type
         if not error_number(error):
             raise
         raise UserError(unwritable(path, error)) from error
@@ -190,12 +190,12 @@ def _sync(folder: Path) -> None:
                 os.fsync(stream.fileno())
 
 
-def _move_in(part: Path, folder: Path, own: Collection[str]) -> None:
-    """Renames what is in `part` into `folder`; what is in the way, or else of `own`, goes into
+def _move_in(part: Path, folder: Path, together: Collection[str]) -> None:
+    """Renames what is in `part` into `folder`; what is in the way, or else of `together`, goes into
     `part`, and with it. Where that fails, all is as it was.
     """
     new = sorted((path.name for path in part.iterdir()), key=lambda name: (part / name).is_file())
-    old = [name for name in {*new, *own} if os.path.lexists(folder / name)]
+    old = [name for name in {*new, *together} if os.path.lexists(folder / name)]
     # Links, as of weights that lie elsewhere, are taken away as links.
     old.sort(key=lambda name: (folder / name).is_dir() or (folder / name).is_symlink())
     moves = [(folder / name, part / f"{_UNFINISHED}{name}") for name in old]

@@ -95,6 +95,6 @@ def expected_calibration_error(
     if answers is None:
         answers = probability.argmax(axis=1)
     confidence, correct = probability[np.arange(len(labels)), answers], answers == labels
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gap = np.bincount(place, weights=confidence - correct, minlength=BINS)
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bin_of, weights=confidence - correct, minlength=BINS)
     return float(100 * np.abs(gap).sum() / len(labels))

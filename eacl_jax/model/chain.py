@@ -7,7 +7,7 @@ y_1 .. y_T of a dialogue have the score
 
 where T_t is `same` where the speaker is that of the utterance before, else `other`. All zero, each
 utterance is answered alone. Three ways to answer: the most probable sequence (Viterbi), the
-marginals given the whole dialogue, and those given what was said so far (forward filtering).
+marginals given the whole dialogue, and those given the utterances so far (forward filtering).
 
 All by NumPy in float64, for many dialogues at once: at step t those that are longer than t.
 """
@@ -165,7 +165,7 @@ def log_marginals(
 def log_filtered(
     unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
 ) -> Float[np.ndarray, "N C"]:
-    """Log probabilities of each utterance's labels, given what was said until it and itself."""
+    """Log probabilities of each utterance's labels, given the utterances up to it."""
     return _normalized(forward(unary, turns, scores))
 
 
@@ -204,13 +204,13 @@ def log_likelihood(
     known = np.where(
         (gold[:, None] < 0) | (gold[:, None] == np.arange(unary.shape[1])), unary, -np.inf
     )
-    told, expected_told = _partition(known, turns, scores)
+    constrained, expected_constrained = _partition(known, turns, scores)
     free, expected_free = _partition(unary, turns, scores)
     gradient = Scores(
-        expected_told.start - expected_free.start,
-        expected_told.transitions - expected_free.transitions,
+        expected_constrained.start - expected_free.start,
+        expected_constrained.transitions - expected_free.transitions,
     )
-    return told - free, gradient
+    return constrained - free, gradient
 
 
 def _partition(

@@ -2,7 +2,7 @@
 labels apart.
 
 A label may have several words or phrases, with `|` between them: "anger|the customer complains".
-Each is encoded on its own, and the label's encoding is their mean. What works on arrays of JAX
+Each is encoded by itself, and the label's encoding is their mean. What works on arrays of JAX
 imports it when it is called: a program may answer without it.
 """
 

@@ -247,18 +247,18 @@ def _members(
 
 
 def _sum_of_rows(
-    own: _Vectors,
+    part: _Vectors,
     everyone: _Vectors,
     *,
     temperature: float,
     form: Form,
     constant_for_no_positive: bool,
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """Sum of the losses of `own` among `everyone`, and how many count."""
-    others = everyone.valid[None, :] & (own.numbers[:, None] != everyone.numbers[None, :])
-    positive = others & (own.labels[:, None] == everyone.labels[None, :])
+    """Sum of the losses of `part` among `everyone`, and how many count."""
+    others = everyone.valid[None, :] & (part.numbers[:, None] != everyone.numbers[None, :])
+    positive = others & (part.labels[:, None] == everyone.labels[None, :])
     positives = jnp.sum(positive, axis=1)
-    s = scores(own.vectors, everyone.vectors, temperature=temperature)
+    s = scores(part.vectors, everyone.vectors, temperature=temperature)
     balanced = everyone.members is not None
     if everyone.members is not None:
         log_all = masked_logsumexp(s - jnp.log(jnp.maximum(everyone.members, 1))[None, :], others)
@@ -269,12 +269,12 @@ def _sum_of_rows(
         share = jnp.where(positives > 0, jnp.exp(jnp.where(positives > 0, log_share, 0.0)), 0.0)
         loss = -jnp.log(share + LOG_FLOOR)
         some = (positives > 0) | constant_for_no_positive
-        counted = own.valid & (balanced | ~(loss <= 0)) & some  # NaN counts, so that it is seen
+        counted = part.valid & (balanced | ~(loss <= 0)) & some  # NaN counts, so that it is seen
     else:
         loss = jnp.sum(jnp.where(positive, log_all[:, None] - s, 0.0), axis=1) / jnp.maximum(
             positives, 1
         )
-        counted = own.valid & (positives > 0)
+        counted = part.valid & (positives > 0)
     return jnp.sum(jnp.where(counted, loss, 0.0)), jnp.sum(counted)
 
 

@@ -192,15 +192,15 @@ def shared_contrastive(
 
 
 def _sum_of_rows(
-    own: _Vectors, everyone: _Vectors, *, temperature: float
+    part: _Vectors, everyone: _Vectors, *, temperature: float
 ) -> tuple[Float[Array, ""], Int[Array, ""]]:
-    """Sum of the losses of `own` among `everyone`, and how many count."""
-    others = everyone.valid[None, :] & (own.numbers[:, None] != everyone.numbers[None, :])
-    share = jnp.where(others, overlap(own.targets, everyone.targets), 0.0)
+    """Sum of the losses of `part` among `everyone`, and how many count."""
+    others = everyone.valid[None, :] & (part.numbers[:, None] != everyone.numbers[None, :])
+    share = jnp.where(others, overlap(part.targets, everyone.targets), 0.0)
     total = jnp.sum(share, axis=1)
-    s = scores(own.vectors, everyone.vectors, temperature=temperature)
+    s = scores(part.vectors, everyone.vectors, temperature=temperature)
     log_all = masked_logsumexp(s, others)
-    some = own.valid & (total > 0)
+    some = part.valid & (total > 0)
     loss = jnp.sum(share * (log_all[:, None] - s), axis=1) / jnp.where(some, total, 1.0)
     return jnp.sum(jnp.where(some, loss, 0.0)), jnp.sum(some)
 

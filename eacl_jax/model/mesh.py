@@ -18,7 +18,7 @@ AXIS = "data"
 
 def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of all devices (of all processes), of the first `devices`, or of those given, each in
-    its place by `in_order`. One device is a mesh of one.
+    its position by `in_order`. One device is a mesh of one.
     """
     chosen = (
         jax.devices()[:devices] if devices is None or isinstance(devices, int) else list(devices)
@@ -90,11 +90,11 @@ def put(tree: Any, shardings: Any) -> Any:
     """
     shardings = jax.tree.broadcast(shardings, tree)
 
-    def place(x: Any, sharding: NamedSharding) -> jax.Array:
+    def put(x: Any, sharding: NamedSharding) -> jax.Array:
         x = np.asarray(x)
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
-    return jax.tree.map(place, tree, shardings)
+    return jax.tree.map(put, tree, shardings)
 
 
 def keep_or_put(tree: Any, sharding: NamedSharding) -> Any:

@@ -204,10 +204,10 @@ def classifier(width: int, classes: int, rngs: nnx.Rngs) -> nnx.Linear:
 
 
 def readout_columns(batch: Batch) -> tuple[Int[Array, "R S"], Int[Array, " N"]]:
-    """The columns that are read in each row (0 where there are fewer), and each example's place
+    """The columns that are read in each row (0 where there are fewer), and each example's index
     among its row's.
 
-    An example's place is that of its segment. Padding reads what is in its row's first place, or
+    An example's index is that of its segment. Padding reads what is at its row's first index, or
     the last of an empty row.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]
@@ -226,12 +226,12 @@ def mean_over_examples(hidden: Float[Array, "R L d"], batch: Batch) -> Float[Arr
     one: padding, whose readout may lie in padding, is finite like everything else.
     """
     rows, columns = batch.readout[:, 0], batch.readout[:, 1]
-    own = batch.segment_ids[rows] == batch.segment_ids[rows, columns][:, None]
+    same = batch.segment_ids[rows] == batch.segment_ids[rows, columns][:, None]
     of_row = rows[:, None] == jnp.arange(hidden.shape[0])
-    member = (of_row[:, :, None] & own[:, None, :]).astype(jnp.float32)
+    member = (of_row[:, :, None] & same[:, None, :]).astype(jnp.float32)
     # A product, not a gather: [N, L, d] is never made, and rows that lie on several devices are
     # added up where they are.
     summed = jnp.einsum(
         "nrl,rld->nd", member, hidden.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
     )
-    return summed / jnp.sum(own, axis=1, keepdims=True)
+    return summed / jnp.sum(same, axis=1, keepdims=True)

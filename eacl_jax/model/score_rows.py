@@ -54,8 +54,8 @@ def sum_by_rows(
 
     def of_device(starts: Int[Array, " blocks"], everyone: T) -> tuple[Array, ...]:
         def of_block(start: Int[Array, ""]) -> tuple[Array, ...]:
-            own = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, block), everyone)
-            return sum_of(own, everyone)
+            part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, block), everyone)
+            return sum_of(part, everyone)
 
         return jax.lax.map(jax.checkpoint(of_block), starts)
 

@@ -31,11 +31,11 @@ def encode(encoder: Any, given: Given) -> Value:
     bias = None
     if hasattr(encoder, "distance_bias"):
         bias = bias_by_bucket(encoder.distance_bias, given, buckets=BUCKETS, farthest=FARTHEST)
-    own = None if encoder.prefix is None else np.asarray(encoder.own(), np.float32)
-    shift = _with_prefix(seen(mask, bias), own)
+    prefixes = None if encoder.prefix is None else np.asarray(encoder.per_layer(), np.float32)
+    shift = _with_prefix(seen(mask, bias), prefixes)
     *lower, last = layers_of(encoder)
     for number, layer in enumerate(lower):
-        prefix = None if own is None else own[number]
+        prefix = None if prefixes is None else prefixes[number]
         attended = _attend(layer.attention, hidden, hidden, shift, prefix)
         hidden = post_norm(layer, hidden, attended)
     queries, graph = hidden, hidden.graph
@@ -44,9 +44,11 @@ def encode(encoder: Any, given: Given) -> Value:
         queries, mask = (take_columns(each, given.read) for each in (hidden, mask))
         if bias is not None:
             bias = bias.take(given.read, axis=1).transpose(1, 0, 2, 3)
-        shift = _with_prefix(seen(mask, bias), own)
+        shift = _with_prefix(seen(mask, bias), prefixes)
     graph.exact = given.read is not None
-    attended = _attend(last.attention, queries, hidden, shift, None if own is None else own[-1])
+    attended = _attend(
+        last.attention, queries, hidden, shift, None if prefixes is None else prefixes[-1]
+    )
     return post_norm(last, queries, attended)
 
 
@@ -64,7 +66,7 @@ def _embed(encoder: Any, given: Given) -> Value:
 def _attend(
     layer: Any, queries: Value, hidden: Value, shift: Value, prefix: np.ndarray | None
 ) -> Value:
-    """`prefix`: float32 [2, P, D], keys and values beside the tokens' own."""
+    """`prefix`: float32 [2, P, D], keys and values beside those of the tokens."""
     heads = layer.num_heads
     hidden_size = layer.query.kernel.shape[1]
     width = hidden_size // heads
@@ -77,23 +79,23 @@ def _attend(
     graph.exact = exact
     if prefix is not None:
         keys, values = (
-            _before(own.reshape(1, -1, heads, width).transpose(0, 2, 1, 3), tokens)
-            for own, tokens in zip(prefix, (keys, values), strict=True)
+            _before(each.reshape(1, -1, heads, width).transpose(0, 2, 1, 3), tokens)
+            for each, tokens in zip(prefix, (keys, values), strict=True)
         )
     attended = side_by_side(attend(query, keys, values, shift), hidden_size)
     return linear(attended, layer.output)
 
 
-def _before(own: np.ndarray, tokens: Value) -> Value:
+def _before(prefix: np.ndarray, tokens: Value) -> Value:
     """float32 [1, H, P, w] in each row before [R, H, L, w]."""
     op = tokens.graph.op
-    sizes = tokens.graph.sizes(tokens.size(0), *own.shape[1:])
-    return op("Concat", op("Expand", own, sizes), tokens, axis=2)
+    sizes = tokens.graph.sizes(tokens.size(0), *prefix.shape[1:])
+    return op("Concat", op("Expand", prefix, sizes), tokens, axis=2)
 
 
-def _with_prefix(shift: Value, own: np.ndarray | None) -> Value:
+def _with_prefix(shift: Value, prefixes: np.ndarray | None) -> Value:
     """Every query sees the prefix."""
-    if own is None:
+    if prefixes is None:
         return shift
-    pads = np.array([0, 0, 0, own.shape[2], 0, 0, 0, 0], np.int64)
+    pads = np.array([0, 0, 0, prefixes.shape[2], 0, 0, 0, 0], np.int64)
     return shift.graph.op("Pad", shift, pads, np.float32(0))

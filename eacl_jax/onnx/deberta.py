@@ -81,8 +81,8 @@ def _attend(layer: Any, hidden: Value, shift: Value, table: np.ndarray | None, r
     query, keys, values = _project(layer, hidden, heads, width, scale)
 
     def by_distance(x: Value, positions: Any, which: Value, by: float) -> Value:
-        places = np.transpose(np.asarray(positions, np.float32) * np.float32(by), (1, 2, 0))
-        return by_key(x @ hidden.graph.constant(places).take(which, axis=2), 0, heads)
+        of_positions = np.transpose(np.asarray(positions, np.float32) * np.float32(by), (1, 2, 0))
+        return by_key(x @ hidden.graph.constant(of_positions).take(which, axis=2), 0, heads)
 
     bias: Any = None
     if table is not None and span.types:

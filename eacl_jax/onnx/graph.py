@@ -45,7 +45,7 @@ class Value:
         return self.graph.op("MatMul", self, other)
 
     def reshape(self, *sizes: Any) -> "Value":
-        """Of other sizes: numbers (0 as it was at that place, -1 what is left) and `Value`s [1]."""
+        """Of other sizes: numbers (0 as it was at that index, -1 what is left) and `Value`s [1]."""
         return self.graph.op("Reshape", self, self.graph.sizes(*sizes))
 
     def transpose(self, *order: int) -> "Value":

@@ -102,14 +102,14 @@ def represent(graph: Graph, representer: Representer, *, whole: bool = False) ->
     )
     readout = graph.input(INPUTS[3], "int32", "utterances", 2).cast("int64")
     # Where padding's readout points, too, there is a segment to read.
-    own = segment_ids.graph.op("GatherND", segment_ids, readout)
+    segment = segment_ids.graph.op("GatherND", segment_ids, readout)
     if representer.pooled:
         hidden = encode(encoder, Given(tokens, positions, segment_ids, None))
-        read = _mean(hidden, segment_ids, readout, own)
+        read = _mean(hidden, segment_ids, readout, segment)
     else:
-        columns, places = _columns(segment_ids, readout, own)
+        columns, slots = _columns(segment_ids, readout, segment)
         hidden = encode(encoder, Given(tokens, positions, segment_ids, None if whole else columns))
-        read = graph.op("GatherND", hidden, readout if whole else places)
+        read = graph.op("GatherND", hidden, readout if whole else slots)
     graph.exact = True
     return _mapped(read, representer.mapping)
 
@@ -125,25 +125,25 @@ def _encode_by(encoder: Any) -> Encode:
     return encode
 
 
-def _columns(segment_ids: Value, readout: Value, own: Value) -> tuple[Value, Value]:
-    """The columns int64 [R, S] that are read in each row, and each utterance's place among them,
+def _columns(segment_ids: Value, readout: Value, segment: Value) -> tuple[Value, Value]:
+    """The columns int64 [R, S] that are read in each row, and each utterance's index among them,
     int64 [N, 2]; see `model.representer.readout_columns`.
     """
     op = readout.graph.op
-    slots = op("Max", own.cast("int64") - np.int64(1), np.int64(0))
+    slots = op("Max", segment.cast("int64") - np.int64(1), np.int64(0))
     most = op("ReduceMax", slots, keepdims=0) + np.int64(1)
     sizes = readout.graph.sizes(segment_ids.size(0), most.expand(0))
     zero = op("Expand", np.int64(0), sizes)
-    places = op("Concat", readout.cut(1, 0, 1), slots.expand(1), axis=1)
+    indices = op("Concat", readout.cut(1, 0, 1), slots.expand(1), axis=1)
     columns = readout.take(np.int64(1), axis=1)
-    return op("ScatterND", zero, places, columns, reduction="max"), places
+    return op("ScatterND", zero, indices, columns, reduction="max"), indices
 
 
-def _mean(hidden: Value, segment_ids: Value, readout: Value, own: Value) -> Value:
+def _mean(hidden: Value, segment_ids: Value, readout: Value, segment: Value) -> Value:
     """[N, D], see `model.representer.mean_over_examples`."""
     op = hidden.graph.op
     rows = readout.take(np.int64(0), axis=1)
-    member = op("Equal", segment_ids.take(rows), own.expand(1))
+    member = op("Equal", segment_ids.take(rows), segment.expand(1))
     every = hidden.graph.columns(segment_ids.size(0))
     of_row = op("Equal", rows.expand(1), every.expand(0))
     chosen = op("And", of_row.expand(2), member.expand(1)).cast("float32").reshape(0, -1)

@@ -72,13 +72,13 @@ def activation_ranges(
       run: runs a program on prompts without padding, and yields the outputs that are named of each.
     """
     names = sorted({each.activation for each in products(model)})
-    told = onnx.ModelProto()
-    told.CopyFrom(model)
-    told.graph.output.extend(
+    with_outputs = onnx.ModelProto()
+    with_outputs.CopyFrom(model)
+    with_outputs.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     found: dict[str, Range] = {}
-    for outputs in run(told, names):
+    for outputs in run(with_outputs, names):
         for name, value in zip(names, outputs, strict=True):
             rows = value.reshape(-1, value.shape[-1])
             low, high = rows.min(axis=0), rows.max(axis=0)

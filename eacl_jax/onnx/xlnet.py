@@ -45,10 +45,10 @@ def encode(encoder: Any, given: Given) -> Value:
             for bias in (layer.content_bias, layer.distance_bias)
         )
         # [H, w, distances]
-        places = (features @ array(layer.distance.kernel).reshape(hidden_size, -1)).reshape(
+        positions = (features @ array(layer.distance.kernel).reshape(hidden_size, -1)).reshape(
             -1, heads, width
         )
-        bias = by_key(by_distance @ places.transpose(1, 2, 0), 0, heads)
+        bias = by_key(by_distance @ positions.transpose(1, 2, 0), 0, heads)
         attended = attend(by_content, keys, values, shift, bias=bias)
         back = array(layer.output.kernel).reshape(hidden_size, -1).T
         attended = side_by_side(attended, hidden_size) @ np.ascontiguousarray(back)

@@ -11,8 +11,8 @@ from eacl_jax.data.inputs import read_utterance
 from eacl_jax.data.pieces import Listening, Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import with_flat_features
 from eacl_jax.features.modality import check_modalities, has_known, read_features
-from eacl_jax.features.own import with_flat_features
 from eacl_jax.features.unlike import Seen, added, see, unlike
 from eacl_jax.model.chain import Chain
 from eacl_jax.recognizer.abstaining import NOT_AS_IT_GOES, least_probability

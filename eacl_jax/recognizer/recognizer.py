@@ -28,8 +28,8 @@ from eacl_jax.data.prompts import (
 from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
 from eacl_jax.errors import LabelsError, UserError
+from eacl_jax.features.given import all_with_flat_features
 from eacl_jax.features.modality import Modality, check_modalities
-from eacl_jax.features.own import all_with_flat_features
 from eacl_jax.features.words import Thirds, described
 from eacl_jax.files import local, stores, whole
 from eacl_jax.files.checksum import sha256_of

@@ -16,7 +16,7 @@ from eacl_jax import corpora
 from eacl_jax.config import READ_BY, DataConfig, Stage
 from eacl_jax.corpora.beside import in_columns_of, with_features, with_path
 from eacl_jax.corpora.checks import annotated, check_split
-from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.corpora.levels import read_levels
 from eacl_jax.data.prompts import warn_about
 from eacl_jax.dialogue import Dialogue, TaskName, Taxonomy
@@ -175,7 +175,7 @@ def _dialogues(
             f"{file}, the run's {split} file, is not there; name the folder where it is now as"
             " data_dir."
         )
-    found = read_own(file, data, task, taxonomy.labels)
+    found = read_custom(file, data, task, taxonomy.labels)
     check_split(split, [file], found)
     for item in found:
         for number, utterance in enumerate(item.dialogue.utterances):

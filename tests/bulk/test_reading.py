@@ -18,14 +18,14 @@ from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
 from eacl_jax.bulk.transcripts import Told, read_txt
-from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.beside import with_given_features
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import GivenFeatures
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own
 from eacl_jax.recognizer.prediction import Prediction
 from tests.stubs.bulk import items
 
@@ -581,13 +581,15 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     def joined(dialogues):
         return [int(u.features["voice"].item()) for d in dialogues for u in d.utterances]
 
-    own = {"voice": Own("voice", voice, "voice")}
-    found = with_own_features(read_file(tmp_path / "chats.csv"), own, {})
+    own = {"voice": GivenFeatures("voice", voice, "voice")}
+    found = with_given_features(read_file(tmp_path / "chats.csv"), own, {})
     told = "voice: of 2 dialogues whose file does not number the utterances, 2 have features behind"
     assert caplog.text.count(told) == (expected == [0, 1, 2])
     assert joined(item.dialogue for item in found) == expected * 2
     lines = Lines(io.BytesIO(content.encode()), "chats")
-    wanted = Wanted(lines, Shard(), size=size, most_past=1, own=[Own("voice", voice, "voice")])
+    wanted = Wanted(
+        lines, Shard(), size=size, most_past=1, own=[GivenFeatures("voice", voice, "voice")]
+    )
     pieces = list(Table(lines, {}).read(wanted))
     assert joined(item.dialogue for item in pieces) == expected * 2
     wanted.own[0].check_found()
@@ -595,7 +597,9 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     if size == 1:  # a run that goes on inside of a dialogue
         assert pieces[4].end.utterances == 2
         lines = Lines(io.BytesIO(content.encode()), "chats", pieces[4].end)
-        wanted = Wanted(lines, Shard(), size=size, most_past=1, own=[Own("voice", voice, "voice")])
+        wanted = Wanted(
+            lines, Shard(), size=size, most_past=1, own=[GivenFeatures("voice", voice, "voice")]
+        )
         (last,) = Table(lines, {}).read(wanted)
         assert joined([last.dialogue]) == expected[2:]
 

@@ -8,17 +8,17 @@ import pytest
 
 from eacl_jax.cli import annotated
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
 
 def read(path, *voices, task="single", mapped=""):
-    said = [
+    utterances = [
         {"speaker": "Ann", "text": f"Line {n}.", "annotations": [[label] for label in each]}
         for n, each in enumerate(voices)
     ]
-    path.write_text(json.dumps({"id": "1", "utterances": said}) + "\n")
+    path.write_text(json.dumps({"id": "1", "utterances": utterances}) + "\n")
     columns = annotated.columns("", "", "", "")
     (dialogue,) = annotated.read(path, columns, mapped, task=task)
     return [u.emotion if task == "single" else u.emotions for u in dialogue.utterances]
@@ -67,13 +67,13 @@ def test_a_word_may_say_none_of_the_labels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "cells", "told"),
+    ("task", "cells", "expected"),
     [
         ("single", ("joy,joy,anger", "anger,joy,", ",,"), ["joy", None, None]),
         ("multi", ("joy;awe,joy,", ",[],[]", "awe,awe,joy"), [("joy", "awe"), (), ("awe",)]),
     ],
 )
-def test_a_column_an_annotator_is_read_as_in_training(tmp_path, task, cells, told):
+def test_a_column_an_annotator_is_read_as_in_training(tmp_path, task, cells, expected):
     rows = [f"1,Ann,Line {n}.,{each}" for n, each in enumerate(cells)]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["dialogue,speaker,text,first,second,third", *rows]))
@@ -81,22 +81,24 @@ def test_a_column_an_annotator_is_read_as_in_training(tmp_path, task, cells, tol
     names = "first, second,third"
     found = [
         item.dialogue
-        for item in read_own(path, DataConfig(annotator_columns=("first", "second", "third")), task)
+        for item in read_custom(
+            path, DataConfig(annotator_columns=("first", "second", "third")), task
+        )
     ]
     assert annotated.read(path, columns, task=task, annotator_columns=names) == found
-    assert [u.emotion if task == "single" else u.emotions for u in found[0].utterances] == told
+    assert [u.emotion if task == "single" else u.emotions for u in found[0].utterances] == expected
     with pytest.raises(UserError, match=r"no column 'forth', which --annotator-columns names"):
         annotated.read(path, columns, task=task, annotator_columns="first,forth")
 
 
 def refused(labels, emotions, task):
-    said = tuple(Utterance("Ann", "Hi.", emotions=(emotion,)) for emotion in emotions)
+    utterances = tuple(Utterance("Ann", "Hi.", emotions=(emotion,)) for emotion in emotions)
     model = SimpleNamespace(
         labels=labels,
         settings=SimpleNamespace(words=labels, made_of_words=True, several=task == "multi"),
     )
     with pytest.raises(UserError) as error:
-        annotated.labelled(model, {}, Path("a.csv"), [Dialogue("1", said)], "")
+        annotated.labelled(model, {}, Path("a.csv"), [Dialogue("1", utterances)], "")
     return str(error.value)
 
 
@@ -109,10 +111,10 @@ def test_none_of_the_labels_is_advised_where_there_may_be_none():
 
 
 def test_two_labels_in_a_cell_are_no_label():
-    told = refused(["joy", "anger"], ["joy", "joy;anger"], "single")
+    message = refused(["joy", "anger"], ["joy", "joy;anger"], "single")
     assert (
         "'joy;anger' is 2 labels in one cell, and the model answers one label an utterance: keep the"
         " main one in the cell, or name a model of several labels. Correct the file, or add\n  --map"
-    ) in told
-    assert "--labels" not in told
+    ) in message
+    assert "--labels" not in message
     assert "--labels" in refused(["joy", "anger"], ["joy", "joy;odd"], "single")

@@ -71,8 +71,8 @@ def test_help_and_mistakes_do_not_wait_for_jax():
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n")
-    told = done.stderr.splitlines()
-    assert [line.partition(";")[0] for line in told] == [
+    lines = done.stderr.splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
         "error: there is no folder tests/none (and as tests is here, the hub is not asked)",
         "error: there is no folder launch/none (and as launch is here, the hub is not asked)",
         "error: --input: no.jsonl does not exist",
@@ -159,15 +159,15 @@ def test_a_configuration_from_elsewhere_imports_the_base(eacl, tmp_path, monkeyp
     assert (done.status, called) == (0, [7]), done.errors
 
 
-def test_settings_that_nothing_reads_are_told(eacl, tmp_path, monkeypatch):
+def test_settings_that_nothing_reads_are_reported(eacl, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "train", lambda *_, **__: None)
     recipe = f"--config={ROOT / 'configs' / 'quickstart.py'}"
-    for schedule, told in (("epochs", ""), ("cosine", "stage_one.lr_decay: has no effect with")):
+    for schedule, message in (("epochs", ""), ("cosine", "stage_one.lr_decay: has no effect with")):
         more = f"--config.stage_one.schedule={schedule}"
         done = eacl("train", recipe, "--workdir", tmp_path, more)
         assert done.status == 0
-        assert told in done.errors
-        assert bool(told) == bool(done.errors)
+        assert message in done.errors
+        assert bool(message) == bool(done.errors)
 
 
 def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
@@ -184,7 +184,7 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["--config=configs/nothing.py"],
@@ -229,12 +229,12 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
         (["--config.seed=1"], "Missing option '--config'. (--help"),
     ],
 )
-def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, told):
+def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(ROOT)
     done = eacl("train", f"--workdir={tmp_path / 'run'}", *arguments)
     assert done.status == 2
     assert done.errors.startswith("error: ")
-    assert told in done.errors
+    assert message in done.errors
     assert not (tmp_path / "run").exists()
 
 
@@ -253,8 +253,8 @@ def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
 
 
 def test_a_value_that_is_no_choice_is_named_with_the_choices(eacl):
-    told = eacl("evaluate", "--run=no", "--split=tset").errors
-    assert "Invalid value for '--split': 'tset' is not one of" in told
+    errors = eacl("evaluate", "--run=no", "--split=tset").errors
+    assert "Invalid value for '--split': 'tset' is not one of" in errors
 
 
 def annotated(file: Path, joy: str = "joy") -> Path:
@@ -266,8 +266,8 @@ def annotated(file: Path, joy: str = "joy") -> Path:
     )
     records = [json.loads(line) for line in lines]
     for record in records:
-        for said in record["utterances"]:
-            said["emotion"] = names.get(said["emotion"], said["emotion"])
+        for utterance in record["utterances"]:
+            utterance["emotion"] = names.get(utterance["emotion"], utterance["emotion"])
     file.write_text("\n".join(map(json.dumps, records)))
     return file
 
@@ -342,7 +342,7 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("no.jsonl", None, "--input names no.jsonl, which does not exist"),
         (
@@ -363,14 +363,14 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
     ],
 )
-def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, told):
+def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, message):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / name).write_text(content)
     done = eacl("adapt", "--model", model, "--input", name, "--output", "new")
     assert (done.status, done.output) == (2, b"")
     assert done.errors.startswith("error: ")
-    assert told in done.errors
+    assert message in done.errors
     assert not (tmp_path / "new").exists()
 
 

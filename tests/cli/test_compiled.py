@@ -28,7 +28,7 @@ print(float(jax.jit(lambda x: (x @ x.T).sum())(jax.numpy.ones((7, 5)))), "hits",
 
 @pytest.fixture(scope="module")
 def without_jax_cache():
-    """An environment in which the user has said nothing of jax's cache, but that short compilations
+    """An environment in which the user has set nothing of jax's cache, but that short compilations
     count.
     """
     environment = {
@@ -89,7 +89,7 @@ def test_the_commands_keep_what_they_compile(tmp_path, without_jax_cache, script
 
 @pytest.fixture
 def unset():
-    """jax's settings of its cache as they are where nobody has said anything; afterwards as
+    """jax's settings of its cache as they are where nobody has set anything; afterwards as
     before.
     """
     names = ("jax_compilation_cache_dir", *compiled._COMPILED)

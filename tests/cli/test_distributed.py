@@ -106,7 +106,7 @@ with distributed.joined("auto"):
     assert run_together(script, 1) == [(0, "ALONE all 1\n")]
 
 
-def test_a_cluster_that_cannot_be_asked_is_told_of_and_the_run_is_alone(monkeypatch, caplog):
+def test_a_cluster_that_cannot_be_asked_is_reported_and_the_run_is_alone(monkeypatch, caplog):
     from jax._src.clusters import ClusterEnv
 
     class Broken:
@@ -135,7 +135,7 @@ with distributed.joined(wanted):
     assert [status for status, _ in run_together(script, 2)] == [143, 143]
 
 
-def test_what_all_say_is_said_once():
+def test_what_all_report_is_logged_once():
     script = f"""{JOIN}
 from eacl_jax.training import processes
 with distributed.joined(wanted):

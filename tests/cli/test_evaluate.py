@@ -53,26 +53,28 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return file
 
 
-def test_it_is_told_what_a_model_has_learnt_from(eacl, model: Path, write, tmp_path) -> None:
+def test_it_is_reported_what_a_model_has_learnt_from(eacl, model: Path, write, tmp_path) -> None:
     """By itself; every model of several by its name."""
     knowing = EmotionRecognizer.from_pretrained(model)
-    said = tuple(Utterance(who, text, mood or None) for who, text, mood in ROWS[:3])
-    knowing.learnt = Learnt(whole=True).and_("trained", [Dialogue("other", said)])
+    utterances = tuple(Utterance(who, text, mood or None) for who, text, mood in ROWS[:3])
+    knowing.learnt = Learnt(whole=True).and_("trained", [Dialogue("other", utterances)])
     knowing.save_pretrained(tmp_path / "knowing")
     options = ("--input", write(), "--json=scores.json")
     done = eacl("evaluate", "--model", tmp_path / "knowing", *options)
-    told = "2 of 4 annotated utterances are, with all that is said before them, among those that"
-    assert f"{told} the model has learnt from: scores say" in " ".join(done.errors.split())
+    sentence = (
+        "2 of 4 annotated utterances are, with all that is said before them, among those that"
+    )
+    assert f"{sentence} the model has learnt from: scores say" in " ".join(done.errors.split())
     done = eacl("evaluate", "--model", model, "--also-model", tmp_path / "knowing", *options)
-    assert f"{told} the model {tmp_path / 'knowing'} has" in " ".join(done.errors.split())
+    assert f"{sentence} the model {tmp_path / 'knowing'} has" in " ".join(done.errors.split())
     assert json.loads(Path("scores.json").read_text())["learnt_from"] == {
         str(model): None,  # it does not know
         str(tmp_path / "knowing"): {"trained": 2, "chosen": 0, "of": 4},
     }
 
 
-def test_what_to_know_of_the_answers_is_told(eacl, model: Path, write, monkeypatch) -> None:
-    """Without room for what was said before, and perhaps in another language."""
+def test_what_to_know_of_the_answers_is_reported(eacl, model: Path, write, monkeypatch) -> None:
+    """Without room for the utterances before, and perhaps in another language."""
     file = Path(write())
     file.write_text(file.read_text().replace("lovely", "lovely " * 90))
     seen = []
@@ -90,8 +92,8 @@ def test_what_to_know_of_the_answers_is_told(eacl, model: Path, write, monkeypat
 def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
     done = eacl("evaluate", "--model", model, "--input", write(), "--json=scores.json")
     assert (done.status, done.errors) == (0, "")
-    told = done.output.decode()
-    assert told.startswith(
+    text = done.output.decode()
+    assert text.startswith(
         "chats.csv: 4 annotated utterances in 2 dialogues, 1 more without an emotion as context\n"
     )
     scores = json.loads(Path("scores.json").read_text())
@@ -111,8 +113,8 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
             assert scores["confusion"][i][j] == sum(
                 (m, a.emotion) == (mood, answer) for m, a in pairs
             )
-    assert f"accuracy {scores['summary']['accuracy']:.2f}" in told
-    assert f"expected calibration error {scores['calibration_error']:.2f}" in told
+    assert f"accuracy {scores['summary']['accuracy']:.2f}" in text
+    assert f"expected calibration error {scores['calibration_error']:.2f}" in text
 
 
 def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path: Path) -> None:
@@ -129,8 +131,8 @@ def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path:
         for start, end in ((0, 3), (3, 5))
     ]
     answers = Ensemble.from_pretrained([model, tmp_path / "other"]).predict(dialogues)
-    told = [each.confidence for found in answers for each in found]
-    mean = 100 * np.mean([p for p, (_, _, mood) in zip(told, ROWS, strict=True) if mood])
+    found = [each.confidence for answer in answers for each in answer]
+    mean = 100 * np.mean([p for p, (_, _, mood) in zip(found, ROWS, strict=True) if mood])
     assert scores["confidence"] == pytest.approx(mean)
 
 
@@ -144,7 +146,7 @@ def test_several_models_answer_by_their_mean(eacl, model: Path, write, tmp_path:
         ({"joy": "a [b]"}, "evaluate"),
     ],
 )
-def test_emotions_that_are_no_labels_are_told_with_options_that_work(
+def test_emotions_that_are_no_labels_are_reported_with_options_that_work(
     eacl, model: Path, write, names, command: str
 ) -> None:
     arguments = (*command.split(), "--model", model, "--input", write(**names))
@@ -185,7 +187,7 @@ def test_a_label_typed_wrong_is_mapped_to_the_right_one(eacl, model: Path, write
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "give --model MODEL --input FILE"),
         (("--input", "chats.csv"), "give --model MODEL --input FILE"),
@@ -221,12 +223,12 @@ def test_a_label_typed_wrong_is_mapped_to_the_right_one(eacl, model: Path, write
     ],
 )
 def test_mistakes_in_evaluating(
-    eacl, model: Path, write, arguments: tuple[str, ...], told: str
+    eacl, model: Path, write, arguments: tuple[str, ...], message: str
 ) -> None:
     write()
     done = eacl("evaluate", *(model if argument == "MODEL" else argument for argument in arguments))
     assert (done.status, done.output) == (2, b"")
-    assert told in done.errors
+    assert message in done.errors
 
 
 @pytest.mark.parametrize(
@@ -338,9 +340,9 @@ def test_scores_of_nothing_are_dashes() -> None:
     labels = ("joy", "anger", "fear", "calm")
     tally, out = Tally(labels), io.StringIO()
     chances = dict.fromkeys(labels, 0.25)
-    said = tuple(Utterance("Ann", "hi", mood) for mood in ("joy", "anger", "joy"))
+    utterances = tuple(Utterance("Ann", "hi", mood) for mood in ("joy", "anger", "joy"))
     answers = [Prediction("Ann", "hi", mood, chances, {}) for mood in ("joy", "joy", "calm")]
-    tally.add([Dialogue("1", said)], answers)
+    tally.add([Dialogue("1", utterances)], answers)
     print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
     cells = [re.split(r"\s*│\s*", line)[1:-1] for line in out.getvalue().splitlines()]
     found = {row[0]: row[1:4] for row in cells if len(row) == 6}
@@ -351,7 +353,7 @@ def test_scores_of_nothing_are_dashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "message"),
     [
         (1, "1 utterance is longer than the model reads: it was answered by the end of its text\n"),
         (
@@ -360,14 +362,14 @@ def test_scores_of_nothing_are_dashes() -> None:
         ),
     ],
 )
-def test_what_holds_of_one_is_said_of_one(size: int, told: str) -> None:
+def test_what_holds_of_one_is_written_of_one(size: int, message: str) -> None:
     tally, out = Tally(("joy", "anger")), io.StringIO()
-    said = tuple(Utterance("Ann", "hi", mood) for mood in ["joy", "anger"][:size])
+    utterances = tuple(Utterance("Ann", "hi", mood) for mood in ["joy", "anger"][:size])
     chances = {"joy": 0.5, "anger": 0.5}
     answer = Prediction("Ann", "hi", "joy", chances, {}, truncated=True, unknown_text=True)
-    tally.add([Dialogue("1", said)], [answer] * size)
+    tally.add([Dialogue("1", utterances)], [answer] * size)
     print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
-    assert told in out.getvalue()
+    assert message in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [80, 30])
@@ -441,16 +443,16 @@ def test_a_column_of_ones_own_beside_answers_is_annotated(eacl, model: Path, wri
     assert "4 annotated utterances" in done.output.decode()
 
 
-def test_corrections_alone_are_told(eacl, model: Path, write) -> None:
+def test_corrections_alone_are_reported(eacl, model: Path, write) -> None:
     """A column that is filled only where the model was wrong."""
     output = ("--output", "answers.csv")
     assert eacl("predict", "--model", model, "--input", write(), *output).status == 0
     with open("answers.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    for changed, told in ((rows[:2], True), (rows, False)):
+    for changed, changed_alone in ((rows[:2], True), (rows, False)):
         for row in rows:
             other = "anger" if row["emotion"] == "joy" else "joy"
-            right = row["emotion"] if not told else ""
+            right = row["emotion"] if not changed_alone else ""
             row["corrected"] = other if row in changed[:2] else right
         with open("answers.csv", "w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, rows[0])
@@ -459,7 +461,9 @@ def test_corrections_alone_are_told(eacl, model: Path, write) -> None:
         chosen = ("--input", "answers.csv", "--emotion-column", "corrected")
         done = eacl("evaluate", "--model", model, *chosen)
         assert done.status == 0
-        assert ("emotions of all 2 annotated utterances are other ones" in done.errors) is told
+        assert (
+            "emotions of all 2 annotated utterances are other ones" in done.errors
+        ) is changed_alone
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def as_jsonl(folder, emotions=None):
     for identity, voices in dialogues():
         utterances = []
         for voice in voices:
-            said = {"speaker": "Ann", "text": TEXT}
-            said |= {"features": {"voice": voice}} if voice else {}
-            utterances.append(said | ({"emotion": next(labels)} if emotions else {}))
+            utterance = {"speaker": "Ann", "text": TEXT}
+            utterance |= {"features": {"voice": voice}} if voice else {}
+            utterances.append(utterance | ({"emotion": next(labels)} if emotions else {}))
         lines.append(json.dumps({"id": identity, "utterances": utterances}) + "\n")
     file.write_text("".join(lines))
     return file
@@ -131,10 +131,10 @@ def test_every_form_of_input_gives_the_librarys_answers(eacl, featured, expected
         assert (first["note"], first["voice.pitch"], first["voice.duration"]) == ("n", "3.0", "1.0")
 
 
-def test_what_the_model_does_not_read_is_told_once(eacl, featured, model, tmp_path):
+def test_what_the_model_does_not_read_is_reported_once(eacl, featured, model, tmp_path):
     given = as_jsonl(tmp_path)
-    told = "the model does not read the features voice: they were left out"
-    assert predict(eacl, model, given, tmp_path / "out.jsonl").errors.count(told) == 1
+    warning = "the model does not read the features voice: they were left out"
+    assert predict(eacl, model, given, tmp_path / "out.jsonl").errors.count(warning) == 1
     records = given.read_text().replace('"voice"', '"smell"')
     given.write_text(records)
     done = predict(eacl, featured, given, tmp_path / "other.jsonl")
@@ -161,8 +161,8 @@ def test_mistakes_say_where(eacl, featured, model, tmp_path):
     table.write_text(table.read_text().replace("voice.pitch", "voice.f0"))
     assert "no voice.pitch, which the model reads too" in errors(table)
     lines.write_text(lines.read_text().replace("[-1.0, null, 0.5]", "[1.0, 2.0]"))
-    told = errors(lines)
-    assert "chats.jsonl line 2: dialogue 'b' utterance 0: its features 'voice' have 2" in told
+    found = errors(lines)
+    assert "chats.jsonl line 2: dialogue 'b' utterance 0: its features 'voice' have 2" in found
     (tmp_path / "voice.csv").write_text("id,duration,loudness,pitch\nz/0,1,2,3\n")
     plain = as_csv(tmp_path, features=False)
     assert "no utterance of the input has features there" in errors(plain, "--features", voice)
@@ -171,8 +171,8 @@ def test_mistakes_say_where(eacl, featured, model, tmp_path):
 @pytest.mark.parametrize("change", ["features of the input", "features of a file"])
 def test_a_run_does_not_go_on_with_other_features(eacl, featured, tmp_path, monkeypatch, change):
     texts = [{"speaker": "Ann", "text": TEXT, "id": f"u{number}"} for number in range(60)]
-    for number, said in enumerate(texts):
-        said["features"] = {"face": [[number, 1.0]]}
+    for number, utterance in enumerate(texts):
+        utterance["features"] = {"face": [[number, 1.0]]}
     given, voice = tmp_path / "chats.jsonl", tmp_path / "voice.csv"
     given.write_text(json.dumps({"id": "a", "utterances": texts}) + "\n")
     voice.write_text("id,duration,loudness,pitch\nu0,1,2,3\n")
@@ -188,11 +188,11 @@ def test_a_run_does_not_go_on_with_other_features(eacl, featured, tmp_path, monk
     if change == "features of the input":
         texts[3]["features"] = {"face": [[100.0, 1.0]]}
         given.write_text(json.dumps({"id": "a", "utterances": texts}) + "\n")
-        told = "is not what the unfinished run has read: line 1: the first 16 utterances"
+        message = "is not what the unfinished run has read: line 1: the first 16 utterances"
     else:
         voice.write_text("id,duration,loudness,pitch\nu0,1,2,4\n")
-        told = "is of an unfinished run that differs"
-    assert told in predict(eacl, featured, *arguments).errors
+        message = "is of an unfinished run that differs"
+    assert message in predict(eacl, featured, *arguments).errors
 
 
 @pytest.mark.slow

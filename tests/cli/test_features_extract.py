@@ -45,7 +45,7 @@ def test_of_many_bad_files_some_are_listed(eacl, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("audio", "out", "told"),
+    ("audio", "out", "message"),
     [
         ("audio", "out", "none of the 1 sound files can be used"),
         ("no", "out", "no is no folder"),
@@ -53,7 +53,7 @@ def test_of_many_bad_files_some_are_listed(eacl, tmp_path):
         ("audio", "s3://bucket/out", "--out"),
     ],
 )
-def test_mistakes_are_one_line(eacl, tmp_path, audio, out, told):
+def test_mistakes_are_one_line(eacl, tmp_path, audio, out, message):
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "a.wav").touch()
     paths = [given if ":" in given else str(tmp_path / given) for given in (audio, out)]
@@ -61,7 +61,7 @@ def test_mistakes_are_one_line(eacl, tmp_path, audio, out, told):
     assert done.status == 2
     (line,) = done.errors.splitlines()
     assert line.startswith("error: ")
-    assert told in line
+    assert message in line
 
 
 def test_help(eacl):

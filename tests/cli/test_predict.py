@@ -214,9 +214,9 @@ def test_input_that_changed_meanwhile_is_refused(eacl, model, stub, tmp_path, mo
         assert "or give --restart to begin anew" in done.errors
     write(h="dire")
     assert eacl(*options).status == 0
-    said = [json.loads(line)["utterances"][0]["text"] for line in out.open()]
-    assert len(said) == len(names)
-    assert said[-1].endswith("dire")
+    texts = [json.loads(line)["utterances"][0]["text"] for line in out.open()]
+    assert len(texts) == len(names)
+    assert texts[-1].endswith("dire")
 
 
 def test_shards_are_all_dialogues_once(eacl, model, stub, tmp_path):
@@ -294,7 +294,7 @@ def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
     assert "\n  model: '" in done.errors
 
 
-def test_bad_dialogues_are_told_or_passed_over(eacl, model, stub, tmp_path):
+def test_bad_dialogues_are_reported_or_passed_over(eacl, model, stub, tmp_path):
     good = [json.dumps(d.to_json()) for d in CHATS]
     long_name = json.dumps(Dialogue("x", (Utterance("A" * (LONGEST_NAME + 1), "hi"),)).to_json())
     chats = tmp_path / "chats.jsonl"
@@ -411,8 +411,8 @@ def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stu
         f"{table}: columns 'emotion' are not carried through, as answers have these names"
     )
     lines = tmp_path / "chats.jsonl"
-    said = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 1, "n": 7}
-    lines.write_text(json.dumps({"id": "x", "utterances": [said]}))
+    utterance = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 1, "n": 7}
+    lines.write_text(json.dumps({"id": "x", "utterances": [utterance]}))
     done = eacl("predict", "--model", model, "--input", lines, "--output", tmp_path / "out.jsonl")
     assert (
         f"{lines}: fields 'confidence', 'emotion' are not carried through, as answers have these"
@@ -455,14 +455,14 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
     """One value for all, here by id, or rows of a table that are no neighbours."""
     turns = {"7": [("Ann", "the day"), ("Bob", "it is rude")], "8": [("Ann", "wonderful")]}
     value = {
-        number: [{"speaker": who, "text": text, "emotion": "joy"} for who, text in said]
-        for number, said in turns.items()
+        number: [{"speaker": who, "text": text, "emotion": "joy"} for who, text in spoken]
+        for number, spoken in turns.items()
     }
     (tmp_path / "chats.json").write_text(json.dumps(value, indent=1))
     rows = ["turn,chat,name,message", "1,7,Ann,the day", "1,8,Ann,wonderful", "2,7,Bob,it is rude"]
     (tmp_path / "chats.csv").write_text("\n".join(rows))
     expected = EmotionRecognizer.from_pretrained(model).predict(
-        [{"id": number, "utterances": said} for number, said in turns.items()]
+        [{"id": number, "utterances": spoken} for number, spoken in turns.items()]
     )
     for name, how in (("chats.json", ()), ("chats.csv", ("--input-format=json",))):
         options = ("--model", model, "--input", tmp_path / name, "--output", tmp_path / "o.jsonl")
@@ -489,8 +489,8 @@ def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
     options = ("--input", tmp_path / "chats.parquet", "--output", tmp_path / "o.jsonl")
     done = eacl("predict", "--model", model, *options, "--fields=other")
     assert done.status == 0, done.errors
-    said = json.loads((tmp_path / "o.jsonl").read_text())["utterances"]
-    assert said == [{"at": str(at), "n": 1.5}, {"at": str(at), "n": None}]
+    utterances = json.loads((tmp_path / "o.jsonl").read_text())["utterances"]
+    assert utterances == [{"at": str(at), "n": 1.5}, {"at": str(at), "n": None}]
     options = (*options[:3], tmp_path / "o.csv")
     done = eacl("predict", "--model", model, *options, "--fields=other,text")
     assert done.status == 0, done.errors
@@ -517,15 +517,17 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
         "--output",
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
-    told = done.errors.splitlines()[2:]
-    assert len(told) == 7
-    assert "longer than the model reads: its end was answered (--on-long)" in told[0]
-    assert "what the model's tokenizer does not know" in told[1]
-    assert told[2] == f"2 {ALONE}"
-    assert "1 text holds HTML, such as &#39; or <br>, which is read as words" in told[3]
-    assert "1 utterance names no speaker; it counts as one speaker's, 'Speaker'" in told[4]
-    assert told[5].startswith("3 of 3 texts, short ones taken together, may be in another language")
-    assert "which label is likelier counts, not how likely it is" in told[6]
+    lines = done.errors.splitlines()[2:]
+    assert len(lines) == 7
+    assert "longer than the model reads: its end was answered (--on-long)" in lines[0]
+    assert "what the model's tokenizer does not know" in lines[1]
+    assert lines[2] == f"2 {ALONE}"
+    assert "1 text holds HTML, such as &#39; or <br>, which is read as words" in lines[3]
+    assert "1 utterance names no speaker; it counts as one speaker's, 'Speaker'" in lines[4]
+    assert lines[5].startswith(
+        "3 of 3 texts, short ones taken together, may be in another language"
+    )
+    assert "which label is likelier counts, not how likely it is" in lines[6]
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}
@@ -587,14 +589,14 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--output=-", "--output-format=csv"], "--output: standard output is closed; name a file"),
         (["--input=-", "--input-format=txt"], "--input: standard input is closed; name a file"),
     ],
 )
 def test_standard_streams_that_are_closed(
-    eacl, model, stub, tmp_path, monkeypatch, arguments, told
+    eacl, model, stub, tmp_path, monkeypatch, arguments, message
 ):
     chats = jsonl(tmp_path / "chats.jsonl")
     monkeypatch.setattr(sys, "stdout", None)
@@ -609,7 +611,7 @@ def test_standard_streams_that_are_closed(
         tmp_path / "out.jsonl",
         *arguments,
     )
-    assert (done.status, told in done.errors) == (2, True)
+    assert (done.status, message in done.errors) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["chats.jsonl", "out.jsonl.part", "out.jsonl.errors.jsonl"])
@@ -634,7 +636,7 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--input=no.jsonl"], "--input: no.jsonl does not exist; name a file of dialogues"),
         (["--input=folder.csv"], "--input: folder.csv is a folder"),
@@ -702,7 +704,7 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         (["--dialogue-column=none", "--input=empty.vtt"], "--dialogue-column: text has no columns"),
     ],
 )
-def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
+def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     jsonl(tmp_path / "chats.jsonl")
     for name in (
@@ -724,7 +726,7 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, told):
     )
     assert done.status == 2
     assert done.errors.startswith("error: ")
-    assert told in done.errors
+    assert message in done.errors
     assert "Traceback" not in done.errors
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -785,9 +787,9 @@ def test_later_utterances_count_wherever_a_dialogue_would_be_cut(
     settings["chain"] = chain
     file.write_text(json.dumps(settings))
     words = ["wonderful", "rude", "table", "awful", "great"]
-    said = [{"speaker": "Ann", "text": f"it is {words[n % 5]}"} for n in range(40)]
+    utterances = [{"speaker": "Ann", "text": f"it is {words[n % 5]}"} for n in range(40)]
     given = tmp_path / "long.jsonl"
-    given.write_text(json.dumps({"id": "1", "utterances": said}) + "\n")
+    given.write_text(json.dumps({"id": "1", "utterances": utterances}) + "\n")
     out = tmp_path / "out.jsonl"
     done = eacl(
         *("predict", "--model", tmp_path / "model", "--input", given, "--output", out),
@@ -796,7 +798,7 @@ def test_later_utterances_count_wherever_a_dialogue_would_be_cut(
     assert done.status == 0, done.errors
     (answer,) = map(json.loads, out.read_text().splitlines())
     expected = EmotionRecognizer.from_pretrained(tmp_path / "model").predict(
-        {"id": "1", "utterances": said}
+        {"id": "1", "utterances": utterances}
     )
     for one, other in zip(answer["utterances"], expected, strict=True):
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-4)

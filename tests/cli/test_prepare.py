@@ -13,12 +13,12 @@ from tests.recognizer.test_onnx_runtime import NOTED
 
 
 @pytest.fixture
-def own(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the model; and annotated dialogues, in the current folder."""
     monkeypatch.chdir(tmp_path)
     lines = [{"utterances": dialogue} for dialogue in NOTED]
     Path("dev.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    return Path(shutil.copytree(model, tmp_path / "own"))
+    return Path(shutil.copytree(model, tmp_path / "copy"))
 
 
 def probabilities(file: str) -> np.ndarray:
@@ -33,30 +33,30 @@ def probabilities(file: str) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_prepared_it_predicts_and_scores_as_jax_does(eacl, own: Path) -> None:
-    done = eacl("prepare", "--model", own)
+def test_prepared_it_predicts_and_scores_as_jax_does(eacl, copy: Path) -> None:
+    done = eacl("prepare", "--model", copy)
     assert (done.status, done.errors) == (0, "")
-    assert done.output.decode().startswith(f"{own / 'programs' / 'float32.onnx'}: ")
-    asked = ("predict", "--model", own, "--input=dev.jsonl")
+    assert done.output.decode().startswith(f"{copy / 'programs' / 'float32.onnx'}: ")
+    asked = ("predict", "--model", copy, "--input=dev.jsonl")
     assert eacl(*asked, "--output=jax.jsonl").status == 0
     assert eacl(*asked, "--output=onnx.jsonl", "--runtime=onnx").status == 0
     np.testing.assert_allclose(probabilities("onnx.jsonl"), probabilities("jax.jsonl"), atol=2e-5)
-    scored = ("evaluate", "--model", own, "--input=dev.jsonl")
+    scored = ("evaluate", "--model", copy, "--input=dev.jsonl")
     by_jax, by_onnx = eacl(*scored), eacl(*scored, "--runtime=onnx")
     assert by_onnx.status == 0
     assert by_onnx.output == by_jax.output
 
 
-def test_int8_tells_what_it_costs(eacl, own: Path) -> None:
+def test_int8_tells_what_it_costs(eacl, copy: Path) -> None:
     done = eacl(
-        "prepare", "--model", own, "--precision=int8", "--input=dev.jsonl", "--max-loss=100"
+        "prepare", "--model", copy, "--precision=int8", "--input=dev.jsonl", "--max-loss=100"
     )
     assert (done.status, done.errors) == (0, "")
-    said = programs.read_programs(own)["int8"].in_words()
-    assert done.output.decode().splitlines()[1] == said
-    assert "of answers differ" in said
+    words = programs.read_programs(copy)["int8"].in_words()
+    assert done.output.decode().splitlines()[1] == words
+    assert "of answers differ" in words
     answered = eacl(
-        "predict", "--model", own, "--input=dev.jsonl", "--output=out.jsonl",
+        "predict", "--model", copy, "--input=dev.jsonl", "--output=out.jsonl",
         "--runtime=onnx", "--precision=int8",
     )  # fmt: skip
     assert answered.status == 0
@@ -74,14 +74,14 @@ def test_an_address_is_refused(eacl, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "cache").exists()
 
 
-def test_matrices_alone_are_refused(eacl, own: Path) -> None:
+def test_matrices_alone_are_refused(eacl, copy: Path) -> None:
     for name in LORA:
-        (own / name).write_text("{}")
-    shutil.rmtree(own / "encoder")
-    done = eacl("prepare", "--model", own)
+        (copy / name).write_text("{}")
+    shutil.rmtree(copy / "encoder")
+    done = eacl("prepare", "--model", copy)
     assert done.status == 2
     assert "holds LoRA's matrices and names its encoder" in done.errors
-    assert not (own / "programs").exists()
+    assert not (copy / "programs").exists()
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_matrices_alone_are_refused(eacl, own: Path) -> None:
         ),
     ],
 )
-def test_mistakes(eacl, own: Path, arguments, message: str) -> None:
-    done = eacl(arguments[0], "--model", own, *arguments[1:])
+def test_mistakes(eacl, copy: Path, arguments, message: str) -> None:
+    done = eacl(arguments[0], "--model", copy, *arguments[1:])
     assert done.status != 0
     assert message in done.errors
     assert done.errors.count("\n") == 1
-    assert not (own / "programs").exists()
+    assert not (copy / "programs").exists()

@@ -136,7 +136,7 @@ def test_where_a_run_has_nothing_to_save_it_stops_as_other_commands(
         with process.asking(stop), pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
         assert (stop.requested, process._received) == (False, [number])
-        # A signal that the command was told to ignore.
+        # A signal that the command ignores.
         signal.signal(number, signal.SIG_IGN)
         with process.asking(stop):
             signal.raise_signal(number)

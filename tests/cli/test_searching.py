@@ -105,7 +105,7 @@ def test_dry_run_lists_the_space_and_what_there_is(study):
 
 
 @pytest.mark.slow
-def test_a_failed_trial_is_told_and_would_be_tried_again(study):
+def test_a_failed_trial_is_reported_and_would_be_tried_again(study):
     argument = ':{"trials": 2, "search": {"loss.form": {"choices": ["in", "out"]}}}'
 
     def fail(config, step):

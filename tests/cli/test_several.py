@@ -33,9 +33,12 @@ def table(gold: Callable[[list[str] | None], str], header: str) -> list[str]:
 def records() -> list[dict]:
     found = []
     for n, (text, labels) in enumerate(zip(TEXTS, GOLD, strict=True)):
-        said = {"speaker": "Ann", "text": text}
+        utterance = {"speaker": "Ann", "text": text}
         found.append(
-            {"id": str(n), "utterances": [said if labels is None else said | {"emotions": labels}]}
+            {
+                "id": str(n),
+                "utterances": [utterance if labels is None else utterance | {"emotions": labels}],
+            }
         )
     return found
 
@@ -129,7 +132,7 @@ def test_adapt(eacl, several, tmp_path, name, content):
         assert loaded.settings == expected.settings
 
 
-def test_labels_are_mapped_and_told(eacl, several, tmp_path):
+def test_labels_are_mapped_and_reported(eacl, several, tmp_path):
     given = [
         {"id": str(n), "utterances": [{"speaker": "Ann", "text": text, "emotions": labels}]}
         for n, (text, labels) in enumerate(
@@ -151,7 +154,7 @@ def test_labels_are_mapped_and_told(eacl, several, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         (
             "chats.jsonl",
@@ -183,12 +186,12 @@ def test_labels_are_mapped_and_told(eacl, several, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_mistakes_in_adapting(eacl, several, tmp_path, monkeypatch, name, content, told):
+def test_mistakes_in_adapting(eacl, several, tmp_path, monkeypatch, name, content, message):
     monkeypatch.chdir(tmp_path)
     lines(tmp_path / name, *content)
     done = eacl("adapt", "--model", several, "--input", name, "--output", "new")
     assert (done.status, done.output) == (2, b"")
-    assert told in done.errors
+    assert message in done.errors
     assert not (tmp_path / "new").exists()
 
 

@@ -31,12 +31,15 @@ def clips(tmp_path) -> Path:
 
 
 def as_jsonl(folder: Path, **changed: str) -> Path:
-    said = [
+    utterances = [
         {"speaker": "Ann", "text": TEXT, "audio": name, "emotion": "joy"}
         for name in ("a/0.wav", "a/1.wav", changed.get("third", "b/0.wav"), "")
     ]
-    del said[3]["audio"]
-    dialogues = [{"id": "1", "utterances": said[:2]}, {"id": "2", "utterances": said[2:]}]
+    del utterances[3]["audio"]
+    dialogues = [
+        {"id": "1", "utterances": utterances[:2]},
+        {"id": "2", "utterances": utterances[2:]},
+    ]
     file = folder / "chats.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in dialogues))
     return file
@@ -75,7 +78,7 @@ def test_sound_files_are_answered_as_the_library_does(eacl, hearing, clips, tmp_
     assert "was not read" not in done.errors
 
 
-def test_without_a_folder_no_file_is_read_and_it_is_told_once(eacl, hearing, clips, tmp_path):
+def test_without_a_folder_no_file_is_read_and_it_is_reported_once(eacl, hearing, clips, tmp_path):
     done = predict(eacl, hearing, as_jsonl(tmp_path), tmp_path / "out.jsonl")
     assert done.status == 0
     assert done.errors.count("3 utterances name a sound, which was not read (give --sounds)") == 1
@@ -83,7 +86,7 @@ def test_without_a_folder_no_file_is_read_and_it_is_told_once(eacl, hearing, cli
 
 
 @pytest.mark.slow
-def test_a_bad_file_is_told_with_its_line_or_passed_over(eacl, hearing, model, clips, tmp_path):
+def test_a_bad_file_is_reported_with_its_line_or_passed_over(eacl, hearing, model, clips, tmp_path):
     out = tmp_path / "out.jsonl"
     (clips / "b" / "0.wav").write_text("no sound")
     given = as_jsonl(tmp_path)
@@ -121,8 +124,8 @@ def test_features_that_are_given_stay(eacl, hearing, clips, tmp_path):
 @pytest.mark.slow
 def test_a_run_does_not_go_on_with_another_folder(eacl, hearing, clips, tmp_path, monkeypatch):
     given = tmp_path / "chats.jsonl"
-    said = {"speaker": "Ann", "text": TEXT, "audio": "a/0.wav"}
-    given.write_text(json.dumps({"id": "1", "utterances": [said] * 40}) + "\n")
+    utterance = {"speaker": "Ann", "text": TEXT, "audio": "a/0.wav"}
+    given.write_text(json.dumps({"id": "1", "utterances": [utterance] * 40}) + "\n")
     arguments = (given, tmp_path / "out.jsonl", "--batch-size", "1")
 
     def stop(chunks):
@@ -133,8 +136,8 @@ def test_a_run_does_not_go_on_with_another_folder(eacl, hearing, clips, tmp_path
         patch.setattr(loop, "_ahead", stop)
         assert predict(eacl, hearing, *arguments, "--sounds", clips).status == 130
     for more in ((), ("--sounds", tmp_path)):
-        told = predict(eacl, hearing, *arguments, *more).errors
-        assert "is of an unfinished run that differs" in told
+        errors = predict(eacl, hearing, *arguments, *more).errors
+        assert "is of an unfinished run that differs" in errors
     done = predict(eacl, hearing, *arguments, "--sounds", clips)
     assert done.status == 0, done.errors
     np.testing.assert_allclose(

@@ -13,11 +13,11 @@ Turn = tuple[str, str, str | None]
 
 def dialogue(identity: str, *turns: Turn) -> dict[str, object]:
     """A dialogue as JSON value."""
-    said = [
+    utterances = [
         {"speaker": speaker, "text": text} | ({"emotion": emotion} if emotion else {})
         for speaker, text, emotion in turns
     ]
-    return {"id": identity, "utterances": said}
+    return {"id": identity, "utterances": utterances}
 
 
 def jsonl(path: Path, dialogues: Sequence[dict[str, object]]) -> Path:

@@ -1,4 +1,4 @@
-"""Agreement of annotators: a textbook's numbers, values by hand, and what cannot be said."""
+"""Agreement of annotators: a textbook's numbers, values by hand, and what has no value."""
 
 import itertools
 
@@ -59,7 +59,7 @@ def test_answers_by_chance_agree_by_chance() -> None:
 
 
 @pytest.mark.parametrize("answers", [[], [["a"], ["b"], []], [["a", "a"], ["a", "a"]]])
-def test_nothing_is_said_where_nothing_could_differ(answers: list[list[str]]) -> None:
+def test_nothing_is_measured_where_nothing_could_differ(answers: list[list[str]]) -> None:
     assert krippendorff_alpha(answers) is None
 
 

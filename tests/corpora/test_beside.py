@@ -7,7 +7,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.beside import with_given_features
 from eacl_jax.corpora.files import read_file
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
@@ -120,14 +120,16 @@ def test_one_splits_features_are_not_those_of_all(tmp_path):
 def test_utterances_that_a_file_counts_from_one_are_not_taken_for_others(
     tmp_path, numbers, fits, caplog
 ):
-    said = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
-    data = made(tmp_path, said, [f"voice={tmp_path / 'voice.csv'}"])
+    utterances = [{"speaker": "Ann", "text": f"hi {n}", "emotion": "joy"} for n in range(3)]
+    data = made(tmp_path, utterances, [f"voice={tmp_path / 'voice.csv'}"])
     rows = [f"{split}-1,{n},{n}" for split in ("train", "dev", "test") for n in numbers]
     (tmp_path / "voice.csv").write_text("\n".join(["dialogue,utterance,pitch", *rows]) + "\n")
     if fits:
         corpora.load(data)
-        told = "split dev: of 1 dialogue whose file does not number the utterances, 1 has features"
-        assert (told in caplog.text) == (fits == "past")
+        warning = (
+            "split dev: of 1 dialogue whose file does not number the utterances, 1 has features"
+        )
+        assert (warning in caplog.text) == (fits == "past")
         return
     with pytest.raises(UserError, match=r"split train: the numbers .* one too high.*subtract 1"):
         corpora.load(data)
@@ -157,9 +159,9 @@ def test_numbers_that_the_corpus_counts_from_one_are_kept(tmp_path, shift, caplo
         with pytest.raises(UserError, match=r"one too low.*add 1 to"):
             corpora.load(data)
         return
-    said = corpora.load(data).splits["train"][0].utterances
+    utterances = corpora.load(data).splits["train"][0].utterances
     assert "does not number" not in caplog.text
-    assert [each.features["voice"].item() for each in said] == [1, 2, 4]
+    assert [each.features["voice"].item() for each in utterances] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("key", ["{split}-u.wav", "{split}-v.wav"])
@@ -168,8 +170,8 @@ def test_ids_of_utterances_are_keys(tmp_path, key):
     splits = ("train", "dev", "test")
     for split in splits:
         file = tmp_path / f"{split}.jsonl"
-        said = [{**SAID[0], "id": f"{split}-u.wav"}, SAID[1]]
-        file.write_text(json.dumps({"id": split, "utterances": said}) + "\n")
+        utterances = [{**SAID[0], "id": f"{split}-u.wav"}, SAID[1]]
+        file.write_text(json.dumps({"id": split, "utterances": utterances}) + "\n")
     rows = [f"{key.format(split=split)},{n}" for n, split in enumerate(splits)]
     (tmp_path / "voice.csv").write_text("\n".join(["file,pitch", *rows]) + "\n")
     if "v.wav" in key:
@@ -187,12 +189,12 @@ VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))
 def test_a_column_that_is_empty_throughout_is_there(tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text(HEAD + "1,Ann,hi,joy,,3\n1,Bob,so,anger,,\n")
-    said = with_own_features(read_file(file), {}, {"voice": VOICE})[0].dialogue.utterances
-    np.testing.assert_array_equal(said[0].features["voice"], [[3, np.nan]])
-    assert not said[1].features
+    utterances = with_given_features(read_file(file), {}, {"voice": VOICE})[0].dialogue.utterances
+    np.testing.assert_array_equal(utterances[0].features["voice"], [[3, np.nan]])
+    assert not utterances[1].features
     file.write_text(HEAD.replace(",voice.rate", "") + "1,Ann,hi,joy,3\n")
     with pytest.raises(UserError, match=r"has columns voice\.pitch, but no voice\.rate"):
-        with_own_features(read_file(file), {}, {"voice": VOICE})
+        with_given_features(read_file(file), {}, {"voice": VOICE})
 
 
 @pytest.mark.parametrize("inside", [True, False])

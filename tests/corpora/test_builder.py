@@ -106,11 +106,11 @@ def test_many_dialogues_keep_their_order(toy: Toy) -> None:
 
 
 def test_text_survives_the_round_trip(toy: Toy) -> None:
-    said = "Tab\there, “quotes” ’ \\ é 😀 \u2028 next \r\n line"
+    text = "Tab\there, “quotes” ’ \\ é 😀 \u2028 next \r\n line"
     corpus = corpora.load(
-        toy(dev=[{"id": "ü", "utterances": [{"speaker": "Zoë", "text": said, "emotion": "joy"}]}])
+        toy(dev=[{"id": "ü", "utterances": [{"speaker": "Zoë", "text": text, "emotion": "joy"}]}])
     )
-    assert (corpus.splits["dev"][0].id, texts(corpus, "dev")) == ("ü", [said])
+    assert (corpus.splits["dev"][0].id, texts(corpus, "dev")) == ("ü", [text])
 
 
 def test_interrupted_preparation_is_not_taken_for_a_whole_one(toy: Toy, cache: Path) -> None:
@@ -211,7 +211,7 @@ def test_damaged_preparation_that_stays_is_named(
         corpora.load(data)
 
 
-def test_full_disk_is_told(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("UNAVAILABLE: write failed: No space left on device")
 

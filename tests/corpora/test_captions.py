@@ -78,14 +78,14 @@ def test_a_cue_is_an_utterance(kind):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (f"Ann: hi\n{SRT}", "the text line 3: times of captions stand below lines that are none"),
         ("WEBVTT\n\nAnn: hi", "the text begins as captions do, with WEBVTT, and holds no times"),
     ],
 )
-def test_what_is_captions_in_part_is_refused(text, told):
-    with pytest.raises(UserError, match=told):
+def test_what_is_captions_in_part_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
         read_transcript(text)
 
 

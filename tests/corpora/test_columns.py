@@ -114,7 +114,7 @@ def test_a_table_may_be_without_dialogues_and_speakers() -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_is_refused(header: str, given: dict[str, str], message: str) -> None:
+def test_what_is_not_certain_is_refused(header: str, given: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         find_columns(header.split(","), "f.csv", given=given)
 

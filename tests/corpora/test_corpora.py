@@ -53,19 +53,25 @@ def test_emotion_outside_the_labels_is_placed(toy: Toy, prepared: bool) -> None:
         corpora.load(dataclasses.replace(data, labels=("joy", "sadness")))
 
 
-def test_label_without_training_utterance_is_said(
+def test_label_without_training_utterance_is_reported(
     toy: Toy, caplog: pytest.LogCaptureFixture
 ) -> None:
     corpora.load(dataclasses.replace(toy(), labels=("joy", "anger", "fear")))
     assert "no training utterance has the label 'fear'" in caplog.text
 
 
-def test_a_label_that_one_utterance_alone_has_is_told(toy: Toy, caplog) -> None:
-    def said(*emotions: str) -> list[dict[str, object]]:
+def test_a_label_that_one_utterance_alone_has_is_reported(toy: Toy, caplog) -> None:
+    def dialogues(*emotions: str) -> list[dict[str, object]]:
         spoken = [{"speaker": "A", "text": f"{n}", "emotion": e} for n, e in enumerate(emotions)]
         return [{"id": "1", "utterances": spoken}]
 
-    corpora.load(toy(train=said("joy", "joy", "jyo", "fear"), dev=said("fear"), test=said("joy")))
+    corpora.load(
+        toy(
+            train=dialogues("joy", "joy", "jyo", "fear"),
+            dev=dialogues("fear"),
+            test=dialogues("joy"),
+        )
+    )
     assert "has the label 'jyo': is it typed wrong?" in caplog.text
 
 
@@ -101,7 +107,7 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     ]
 
 
-def test_rows_divided_among_splits_are_said_each_time(
+def test_rows_divided_among_splits_are_reported_each_time(
     toy: Toy, caplog: pytest.LogCaptureFixture
 ) -> None:
     header = "Dialogue_ID,Utterance_ID,Speaker,Utterance,Emotion\n"

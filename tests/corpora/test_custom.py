@@ -24,8 +24,8 @@ CSV = {
 
 
 def line(**fields: object) -> str:
-    said = {"speaker": "Ana", "text": "Fine day.", "emotion": "joy"} | fields
-    return json.dumps({"id": "x", "utterances": [said]}) + "\n"
+    utterance = {"speaker": "Ana", "text": "Fine day.", "emotion": "joy"} | fields
+    return json.dumps({"id": "x", "utterances": [utterance]}) + "\n"
 
 
 def test_csv_rows_of_a_dialogue_need_not_be_neighbours_where_they_are_numbered(toy: Toy) -> None:
@@ -44,7 +44,7 @@ def test_csv_rows_of_a_dialogue_need_not_be_neighbours_where_they_are_numbered(t
 
 
 def test_rows_may_stand_by_themselves(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
-    """The fields of JSON a message each, too; nothing is said of speakers that nobody named."""
+    """The fields of JSON a message each, too; nothing is logged of speakers that nobody named."""
     rows = "chat,text,emotion\n1,Fine day.,joy\n1,Go away!,anger\n1,Is it?,\n"
     lines = '{"text": "Hm.", "emotion": "joy"}\n{"text": "No.", "emotion": "anger"}\n'
     data = toy(suffix=".csv", train=rows, dev=lines, test=CSV["test"])
@@ -228,10 +228,10 @@ def test_all_empty_texts_are_named_at_once(toy: Toy) -> None:
     rows = "c,Ana,Yes.,joy\n" + "c,Ana,,joy\n" * 2 + "d,Bo,Hm.,joy\n" + "d,Bo, ,joy\n" * 6
     with pytest.raises(UserError) as caught:
         corpora.load(toy(suffix=".csv", **(CSV | {"dev": HEADER + rows})))
-    first, *places, left = str(caught.value).split("\n")
+    first, *lines, left = str(caught.value).split("\n")
     assert "line 3: dialogue 'c' utterance 1: the text is empty;" in first
     assert first.endswith("give its text. 7 more are empty:")
-    assert [place.split(":")[0].split()[-1] for place in places] == ["4", "6", "7", "8", "9"]
+    assert [line.split(":")[0].split()[-1] for line in lines] == ["4", "6", "7", "8", "9"]
     assert left == "  and 2 more"
 
 
@@ -297,10 +297,10 @@ def test_a_column_called_features_is_somebody_s_own(toy: Toy, tmp_path: Path) ->
     data = dataclasses.replace(toy(), **{split: str(file) for split, file in files.items()})
     for _ in range(2):  # read, and from the cache
         (found,) = corpora.load(data).splits["train"]
-        assert [dict(said.other) for said in found.utterances] == [{"features 5": "round"}, {}]
+        assert [dict(each.other) for each in found.utterances] == [{"features 5": "round"}, {}]
 
 
-def test_answers_in_place_of_annotations_are_told(toy: Toy, caplog: pytest.LogCaptureFixture):
+def test_answers_in_place_of_annotations_are_reported(toy: Toy, caplog: pytest.LogCaptureFixture):
     answered = line(confidence=0.9, probabilities={"joy": 0.9, "anger": 0.1})
     corrected = line(emotion="anger", confidence=0.9, probabilities={"joy": 0.9, "anger": 0.1})
     data = toy(
@@ -310,18 +310,21 @@ def test_answers_in_place_of_annotations_are_told(toy: Toy, caplog: pytest.LogCa
         test=line(text="No answer."),
     )
     corpora.load(data)
-    told = [each for each in caplog.messages if "fields of a model's answer" in each]
-    assert [each[: each.index(" annotated")] for each in told] == ["train: 2 of 2", "dev: 1 of 1"]
-    assert "; 1 are the most probable ones" in told[0]
+    messages = [each for each in caplog.messages if "fields of a model's answer" in each]
+    assert [each[: each.index(" annotated")] for each in messages] == [
+        "train: 2 of 2",
+        "dev: 1 of 1",
+    ]
+    assert "; 1 are the most probable ones" in messages[0]
 
 
-def test_a_field_that_is_nearly_emotion_is_told(toy: Toy, caplog: pytest.LogCaptureFixture):
+def test_a_field_that_is_nearly_emotion_is_reported(toy: Toy, caplog: pytest.LogCaptureFixture):
     misspelt = '{"speaker": "Bo", "text": "Go!", "emotoin": "anger", "mood": 1}]}'
     train = line(other=1).replace("}]}", "}, " + misspelt) + line(emotion="anger").replace(
         '"x"', '"y"'
     )
     corpora.load(toy(suffix=".jsonl", train=train, dev=line(text="b"), test=line(text="c")))
-    told = [each for each in caplog.messages if "typed wrong?" in each and "field" in each]
-    assert told == [
+    messages = [each for each in caplog.messages if "typed wrong?" in each and "field" in each]
+    assert messages == [
         "train: utterances without an emotion have a field 'emotoin' (1): is 'emotion' typed wrong?"
     ]

@@ -140,15 +140,15 @@ def test_rows_are_brought_into_the_order_of_their_numbers(tmp_path, names, numbe
 
 
 @pytest.mark.parametrize(
-    ("names", "numbers", "told"),
+    ("names", "numbers", "message"),
     [
         ("turn", ("2", "", "1"), r"line 3: column 'turn' numbers other rows of dialogue '1'.* ''"),
         ("turn,utterance_id", ("1,3", "2,2", "3,1"), "'utterance_id' and 'turn' put the rows"),
     ],
 )
-def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, told) -> None:
+def test_an_order_that_is_not_known_is_refused(tmp_path, names, numbers, message) -> None:
     rows = "".join(f"1,Ann,hi,joy,{number}\n" for number in numbers)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read(tmp_path, f"{HEADER},{names}\n{rows}")
 
 
@@ -185,10 +185,10 @@ NUMBERED = {"of each row": "012", "a turn of several rows": "112"}
 
 @pytest.mark.parametrize("numbers", NUMBERED.values(), ids=NUMBERED)
 def test_rows_come_back_where_a_column_numbers_them(tmp_path, caplog, numbers) -> None:
-    said = [("1", "a"), ("1", "b"), ("2", "c"), ("1", "d")]
+    turns = [("1", "a"), ("1", "b"), ("2", "c"), ("1", "d")]
     rows = [
         (identity, "Ann", text, "joy", number)
-        for (identity, text), number in zip(said, (*numbers[:2], 0, numbers[2]), strict=True)
+        for (identity, text), number in zip(turns, (*numbers[:2], 0, numbers[2]), strict=True)
     ]
     found = read(tmp_path, table(f"{HEADER},turn", rows))
     assert [[u.text for u in each.utterances] for each in found] == [["a", "b", "d"], ["c"]]
@@ -204,7 +204,7 @@ def test_rows_come_back_where_a_column_numbers_them(tmp_path, caplog, numbers) -
         ("time", ("noon", "", "", "", "")),
     ],
 )
-def test_dialogues_that_come_back_are_told_from_others_of_their_id(tmp_path, more, values) -> None:
+def test_dialogues_that_come_back_are_no_others_of_their_id(tmp_path, more, values) -> None:
     """Two files whose calls are numbered from 1 are no longer calls when they are joined."""
     rows = [
         (identity, "Ann", f"text {n}", "joy", value)
@@ -220,7 +220,7 @@ def test_dialogues_that_come_back_are_told_from_others_of_their_id(tmp_path, mor
         read(tmp_path, table(f"{HEADER},{more}", rows))
 
 
-def test_a_log_of_several_chats_is_told_of(tmp_path, caplog) -> None:
+def test_a_log_of_several_chats_is_reported(tmp_path, caplog) -> None:
     """Its times say in which order each is; whether two have one id, nobody knows."""
     rows = [
         (who, "Ann", f"text {n}", "joy", f"2024-05-12 10:4{n}") for n, who in enumerate("12313")
@@ -307,10 +307,10 @@ def test_columns_of_one_name_all_come_along(tmp_path) -> None:
 
 @pytest.mark.parametrize("field", ["data", "rows", "tasks"])
 def test_a_dialogue_of_one_line_is_not_what_another_field_holds(tmp_path, field) -> None:
-    said = {"speaker": "Ann", "text": "hi", "emotion": "joy"}
-    others = ([{"id": "k", "utterances": [{**said, "text": "other"}]}], [])
+    utterance = {"speaker": "Ann", "text": "hi", "emotion": "joy"}
+    others = ([{"id": "k", "utterances": [{**utterance, "text": "other"}]}], [])
     for other in others:
-        (found,) = read(tmp_path, json.dumps({"id": "7", "utterances": [said], field: other}))
+        (found,) = read(tmp_path, json.dumps({"id": "7", "utterances": [utterance], field: other}))
         assert (found.id, [u.text for u in found.utterances]) == ("7", ["hi"])
     assert read(tmp_path, '{"data": []}') == []
 
@@ -528,19 +528,19 @@ def test_label_studio_s_utterances(tmp_path: Path) -> None:
 
 
 def test_label_studio_s_paragraphs(tmp_path: Path) -> None:
-    said = [{"author": "Ann", "text": ANN.text}, {"author": "Ann", "text": "Oh."}]
+    turns = [{"author": "Ann", "text": ANN.text}, {"author": "Ann", "text": "Oh."}]
     on = {"start": "0", "end": "0", "startOffset": 0, "endOffset": 5}
-    assert read(tmp_path, [task(1, {"dialogue": said}, [choice("joy", **on)])]) == EXPECTED[:1]
+    assert read(tmp_path, [task(1, {"dialogue": turns}, [choice("joy", **on)])]) == EXPECTED[:1]
     small = {
         "id": 1,
-        "dialogue": said,
+        "dialogue": turns,
         "label": [{**on, "paragraphlabels": ["joy"]}],
         "annotator": 1,
         "annotation_id": 5,
     }
     assert read(tmp_path, [small]) == EXPECTED[:1]
     with pytest.raises(UserError, match=r"item 1: the label \['joy'\] goes from paragraph 0 to 1"):
-        read(tmp_path, [task(1, {"dialogue": said}, [choice("joy", start=0, end=1)])])
+        read(tmp_path, [task(1, {"dialogue": turns}, [choice("joy", start=0, end=1)])])
 
 
 def test_annotators_must_agree_unless_one_is_the_truth(tmp_path: Path) -> None:
@@ -710,7 +710,7 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_is_refused(tmp_path: Path, content: object, message: str) -> None:
+def test_what_is_not_certain_is_refused(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(tmp_path, content)
 
@@ -738,7 +738,7 @@ def test_home_folder_capital_suffix_and_folders(
         read_file("~")
 
 
-def test_a_label_beside_the_emotion_in_json_must_be_told_apart(tmp_path: Path) -> None:
+def test_a_label_beside_the_emotion_in_json_must_be_distinguished(tmp_path: Path) -> None:
     """An answer, and what somebody wrote beside it."""
     utterance = {"speaker": "Ann", "text": "Hi.", "emotion": "joy", "label": "fear"}
     with pytest.raises(UserError, match="more than one emotion: 'emotion', 'label'; keep one"):

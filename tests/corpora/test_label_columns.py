@@ -7,7 +7,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
-from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.corpora.label_columns import read_flags
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -24,7 +24,7 @@ def table(folder: Path, *rows: str, name: str = "own.csv") -> Path:
 
 
 def read(path: Path, **settings: Any) -> tuple[Utterance, ...]:
-    (item,) = read_own(path, DataConfig(**settings))
+    (item,) = read_custom(path, DataConfig(**settings))
     return item.dialogue.utterances
 
 
@@ -62,21 +62,21 @@ def test_lists_as_text(tmp_path: Path, cells: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("cell", ["joy;[]", ";", '"[""joy"", ""[]""]"'])
-def test_what_holds_no_label_is_told(tmp_path: Path, cell: str) -> None:
+def test_what_holds_no_label_is_reported(tmp_path: Path, cell: str) -> None:
     with pytest.raises(UserError, match=r"line 3.*(which are no labels|for none of the labels)"):
         read(table(tmp_path, "emotion", "joy;fear", cell), task="multi")
 
 
 @pytest.mark.parametrize(
-    ("header", "rows", "told"),
+    ("header", "rows", "message"),
     [
         ("joy,fear,anger", ("1,0,0", "0,0,1", "0,1,"), "line 4: column 'anger' holds ''"),
         ("joy,fear,anger", ("1,0,0", "0,0,1", "0,1,yes"), "line 4: column 'anger' holds 'yes'"),
         ("joy,fear,joy", ("1,0,0", "0,1,0"), "more than one column of 0 and 1 called 'joy'"),
     ],
 )
-def test_no_label_is_lost(tmp_path: Path, header: str, rows: tuple[str, ...], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_no_label_is_lost(tmp_path: Path, header: str, rows: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         read(table(tmp_path, header, *rows))
 
 
@@ -104,7 +104,7 @@ def test_a_main_label_is_one_of_all(tmp_path: Path) -> None:
             read(path, label_columns=("joy", "fear"), task=task)
 
 
-def test_commas_that_divide_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_commas_that_divide_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     read(table(tmp_path, "emotion", '"grief, loss"', "joy"), task="multi")
     assert "line 2: 'grief, loss' is read as several labels, divided at commas" in caplog.text
     (found, _) = read(table(tmp_path, "emotion", '"[""grief, loss""]"', "joy"), task="multi")

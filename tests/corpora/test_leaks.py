@@ -31,14 +31,14 @@ def found(rows: Rows, split: str, *, numbered: bool = False) -> list[Found]:
             Dialogue(
                 identity,
                 tuple(
-                    Utterance(speaker, f"{split} {identity} {turn}") for _, turn, speaker in said
+                    Utterance(speaker, f"{split} {identity} {turn}") for _, turn, speaker in spoken
                 ),
             ),
             Path(f"{split}.csv"),
-            tuple(line for line, _, _ in said),
-            tuple(turn for _, turn, _ in said) if numbered else (),
+            tuple(line for line, _, _ in spoken),
+            tuple(turn for _, turn, _ in spoken) if numbered else (),
         )
-        for identity, said in by_id.items()
+        for identity, spoken in by_id.items()
     ]
 
 
@@ -91,7 +91,7 @@ def test_ids_that_are_not_counted_are_one_dialogue_s() -> None:
     )
 
 
-def test_what_is_said_word_for_word_is_noticed_whatever_its_labels() -> None:
+def test_what_is_repeated_word_for_word_is_noticed_whatever_its_labels() -> None:
     train = found(dialogues(3), "train")
     again = [
         dataclasses.replace(
@@ -99,8 +99,8 @@ def test_what_is_said_word_for_word_is_noticed_whatever_its_labels() -> None:
             dialogue=dataclasses.replace(
                 item.dialogue,
                 utterances=tuple(
-                    dataclasses.replace(said, emotion="joy", annotations=(("joy",),))
-                    for said in item.dialogue.utterances
+                    dataclasses.replace(spoken, emotion="joy", annotations=(("joy",),))
+                    for spoken in item.dialogue.utterances
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""HTML that was left in texts is told, and nothing else is taken for it."""
+"""HTML that was left in texts is reported, and nothing else is taken for it."""
 
 import logging
 

@@ -161,7 +161,9 @@ def test_texts_and_speakers_give_the_reference_tokens(
                 start < number and sum(map(len, past[start : number + 1])) + 8 + len(target) > 256
             ):
                 start += 1
-            context = [token for said in past[max(start, number - 8) : number] for token in said]
+            context = [
+                token for tokens in past[max(start, number - 8) : number] for token in tokens
+            ]
             examples.append(
                 {
                     "input_ids": [begin, *context, *target],

@@ -1,4 +1,4 @@
-"""Dialogues that stand newest first, or in no order, are told, however they come."""
+"""Dialogues that stand newest first, or in no order, are refused, however they come."""
 
 import io
 import json
@@ -19,7 +19,7 @@ NEWEST = ("2024-05-12T10:33:00Z", "2024-05-12T10:32:00Z", "2024-05-12T10:31:00Z"
 TOLD = "stands newest first, by 'created_at'"
 
 
-def said(times, name="created_at"):
+def spoken(times, name="created_at"):
     return [Utterance("Ann", f"{n}", other={name: time}) for n, time in enumerate(times)]
 
 
@@ -46,18 +46,18 @@ def said(times, name="created_at"):
         ("May 12, 2024 1:40 PM", "May 12, 2024 12:41 PM", "May 12, 2024 9:42 AM"),
     ],
 )
-def test_times_that_go_back_are_told(times):
+def test_times_that_go_back_are_reported(times):
     with pytest.raises(UserError, match=TOLD):
-        check_oldest_first(said(times), "x")
-    check_oldest_first(said(times[::-1]), "x")
+        check_oldest_first(spoken(times), "x")
+    check_oldest_first(spoken(times[::-1]), "x")
 
 
-def test_times_in_no_order_are_told():
+def test_times_in_no_order_are_reported():
     for times in ((3, 1, 2, 0), (2, 1, 5, 4, 6), ("2024-05-12T10:33:00Z", *NEWEST[::-1], *NEWEST)):
         with pytest.raises(
             UserError, match="stands in no order, by 'created_at'; the order must be"
         ):
-            check_oldest_first(said(times), "x")
+            check_oldest_first(spoken(times), "x")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_times_in_no_order_are_told():
     ],
 )
 def test_what_tells_nothing_is_left_alone(times, name):
-    check_oldest_first(said(times, name), "x")
+    check_oldest_first(spoken(times, name), "x")
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,14 @@ def test_what_tells_nothing_is_left_alone(times, name):
         ("1/3/2024", "1/2/2024", "2/1/2024"),  # forwards if months stand first
     ],
 )
-def test_times_that_are_not_understood_are_told_once(times, caplog, monkeypatch):
-    monkeypatch.setattr(order, "_told", set())
+def test_times_that_are_not_understood_are_reported_once(times, caplog, monkeypatch):
+    monkeypatch.setattr(order, "_logged", set())
     for _ in range(2):
-        check_oldest_first(said(times), "chats.csv line 2")
-    (told,) = caplog.messages
-    assert told.startswith(f"chats.csv line 2: times such as {times[0]!r} in 'created_at' are not")
+        check_oldest_first(spoken(times), "chats.csv line 2")
+    (message,) = caplog.messages
+    assert message.startswith(
+        f"chats.csv line 2: times such as {times[0]!r} in 'created_at' are not"
+    )
 
 
 def test_wherever_they_come_from(tmp_path):
@@ -109,8 +111,8 @@ def test_wherever_they_come_from(tmp_path):
         )
         assert TOLD in item.problem
     frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
-    spoken = Dialogue("1", tuple(said(NEWEST)))
-    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record, spoken, [spoken]):
+    talk = Dialogue("1", tuple(spoken(NEWEST)))
+    for given in (frame, frame.assign(utterance_id=["u1", "u2", "u3"]), record, talk, [talk]):
         with pytest.raises(UserError, match=TOLD):
             read_dialogues(given)
     # Rows that are numbered say their order themselves.

@@ -57,7 +57,7 @@ def read(monkeypatch):
     corpus = Corpus("smalltalk", LABELS, found)
     asked = []
 
-    def read(name, folder, data, own):
+    def read(name, folder, data, of_run):
         asked.append((name, folder))
         return dataclasses.replace(corpus, name=name)
 

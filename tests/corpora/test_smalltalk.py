@@ -186,7 +186,7 @@ def test_everyday_lines_are_in_no_corpus(corpus):
 
 
 def test_repeated_lines_are_short(corpus):
-    places = collections.defaultdict(set)
+    splits_of = collections.defaultdict(set)
     for split, _, u in utterances(corpus):
-        places[u.text].add(split)
-    assert all(len(words(text)) <= 4 for text, splits in places.items() if len(splits) > 1)
+        splits_of[u.text].add(split)
+    assert all(len(words(text)) <= 4 for text, splits in splits_of.items() if len(splits) > 1)

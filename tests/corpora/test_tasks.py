@@ -12,7 +12,7 @@ import pytest
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.agreement import agreement_of
-from eacl_jax.corpora.custom import read_own
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.corpora.forms import read_record
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -22,14 +22,14 @@ from eacl_jax.training.annotators import divergence
 Toy = Callable[..., DataConfig]
 
 
-def said(*labels: dict[str, Any]) -> list[dict[str, object]]:
+def records(*labels: dict[str, Any]) -> list[dict[str, object]]:
     """A dialogue whose utterances have these fields."""
     spoken = [{"speaker": "Ann", "text": f"Line {n}."} | each for n, each in enumerate(labels)]
     return [{"id": "1", "utterances": spoken}]
 
 
 def config(toy: Toy, *labels: dict[str, Any], **settings: Any) -> DataConfig:
-    data = toy(**dict.fromkeys(("train", "dev", "test"), said(*labels)))
+    data = toy(**dict.fromkeys(("train", "dev", "test"), records(*labels)))
     for split, name in (("dev", "d"), ("test", "e")):  # else the three would be one dialogue
         path = Path(getattr(data, split))
         path.write_text(path.read_text().replace("Line", f"Line {name}"))
@@ -137,7 +137,7 @@ def test_several_labels_without_a_main_one_are_not_one_label(toy: Toy) -> None:
 def test_labels_that_cannot_be_used_are_placed(
     tmp_path: Path, toy: Toy, fields: dict[str, Any], message: str
 ) -> None:
-    (record,) = said({"emotion": "joy"}, fields)
+    (record,) = records({"emotion": "joy"}, fields)
     with pytest.raises(UserError, match=rf"^here: dialogue '1' utterance 1: .*{message}"):
         read_record(record, "here")
     if "Emotions" in fields or fields.get("emotions") == "joy, fear":
@@ -147,7 +147,7 @@ def test_labels_that_cannot_be_used_are_placed(
     with pytest.raises(
         UserError, match=rf"own\.jsonl line 1: dialogue '1' utterance 1: .*{message}"
     ):
-        read_own(path, DataConfig())
+        read_custom(path, DataConfig())
 
 
 def test_utterances_as_objects_have_the_same_fields(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_utterances_as_objects_have_the_same_fields(tmp_path: Path) -> None:
     ]
     path = tmp_path / "own.json"
     path.write_text(json.dumps(rows))
-    (item,) = read_own(path, DataConfig(), "multi")
+    (item,) = read_custom(path, DataConfig(), "multi")
     assert item.dialogue.utterances == (
         Utterance("Ann", "A.", emotions=("joy", "fear")),
         Utterance("Bob", "B.", emotions=("joy",), annotations=(("joy",), ())),
@@ -288,7 +288,7 @@ def test_with_one_label_a_tie_with_something_else_is_a_tie(toy: Toy) -> None:
         read(toy, *labels, *more, task="single", groups=groups)
 
 
-def test_spellings_of_annotators_are_told(toy: Toy) -> None:
+def test_spellings_of_annotators_are_reported(toy: Toy) -> None:
     labels = [{"annotations": [["joy"], ["joy"], ["Joy"]]}, {"annotations": [["fear"]]}]
     with pytest.raises(UserError, match=r"one label in 2 spellings: 'Joy' .*, 'joy'"):
         read(toy, *labels)
@@ -322,10 +322,10 @@ def test_none_of_the_labels_where_one_is_asked_for_is_counted(
 
 def test_words_are_of_labels_that_are_listed(toy: Toy) -> None:
     """Labels that are found are in another order than their words may be."""
-    said = ({"emotion": "joy"}, {"emotion": "anger"})
+    fields = ({"emotion": "joy"}, {"emotion": "anger"})
     with pytest.raises(UserError, match=r"config\.data\.words are those of config\.data\.labels"):
-        read(toy, *said, words=("joyful", "angry"))
-    data = config(toy, *said, words=("joyful", "angry"), labels=("joy", "anger"))
+        read(toy, *fields, words=("joyful", "angry"))
+    data = config(toy, *fields, words=("joyful", "angry"), labels=("joy", "anger"))
     assert corpora.load(data).taxonomy.words == ("joyful", "angry")
 
 

@@ -16,7 +16,7 @@ from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
 
-def said(text):
+def read(text):
     return [(u.speaker, u.text) for u in read_transcript(text).utterances]
 
 
@@ -80,12 +80,12 @@ def said(text):
 )
 def test_the_speaker_of_a_line(line, speaker, text):
     assert read_line(line) == Utterance(speaker, text)
-    assert said(line) == [(speaker, text)]
+    assert read(line) == [(speaker, text)]
 
 
 def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
     text = "Ann: I hate\u2028waiting\x0cfor\x85you\x1c!\rBen: hi\r\nCy: a\nDee: b\n"
-    assert said(text) == [
+    assert read(text) == [
         ("Ann", "I hate\u2028waiting\x0cfor\x85you\x1c!"),
         ("Ben", "hi"),
         ("Cy", "a"),
@@ -291,11 +291,11 @@ def test_line_feeds_and_carriage_returns_end_a_line_and_nothing_else():
     ],
 )
 def test_chat_exports(text, expected):
-    assert said(text) == expected
+    assert read(text) == expected
     lines = TranscriptLines()
-    read = [each for n, line in enumerate(split_lines(text)) for each in lines.read(line, n)]
-    read += lines.finish()
-    assert [(each.utterance.speaker, each.utterance.text) for each in read] == expected
+    found = [each for n, line in enumerate(split_lines(text)) for each in lines.read(line, n)]
+    found += lines.finish()
+    assert [(each.utterance.speaker, each.utterance.text) for each in found] == expected
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_chat_exports(text, expected):
 )
 def test_dates_of_other_countries(date):
     text = f"{date}Ann: hi\nyou\n{date}my boss: no\n{date}Ben left"
-    assert said(text) == [("Ann", "hi\nyou"), ("my boss", "no")]
+    assert read(text) == [("Ann", "hi\nyou"), ("my boss", "no")]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_dates_of_other_countries(date):
     ],
 )
 def test_chats_of_other_programs(text):
-    assert said(text) == [("Ann", "hi"), ("Ben", "yo")]
+    assert read(text) == [("Ann", "hi"), ("Ben", "yo")]
 
 
 @pytest.mark.parametrize(
@@ -339,23 +339,23 @@ def test_chats_of_other_programs(text):
 def test_dates_that_are_not_read_are_refused(date):
     text = f"{date} Ann: hi\nyou\n{date} Ben: so"
     with pytest.raises(UserError, match=r"line 1: .* and 1 more of 3 lines begin with what looks"):
-        said(text)
-    said(text.partition("\n")[0])
-    said(f"Ann: hi\n{text}")
+        read(text)
+    read(text.partition("\n")[0])
+    read(f"Ann: hi\n{text}")
 
 
 def test_an_export_that_goes_on_in_another_style_is_refused():
     one = "12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo\n"
     other = "[12/05/2024, 10:33:01] Cy: so\n"
-    assert said(one + other * 5)[1][1].count("Cy") == 5  # quoted
+    assert read(one + other * 5)[1][1].count("Cy") == 5  # quoted
     with pytest.raises(UserError, match="line 8: the chat goes on in another style"):
-        said(one + other * 6)
+        read(one + other * 6)
 
 
 def test_a_date_without_a_name_below_it_is_refused_in_an_export_that_has_names_there():
     text = "May 1, 2024 10:31 AM\nAnn\nhi\nMay 2, 2024 10:31 AM\nso I told him: no"
     with pytest.raises(UserError, match="line 5: a line with the speaker's name was expected"):
-        said(text)
+        read(text)
 
 
 @pytest.mark.parametrize("form", ["- {}: hi", "1. {}: hi", "<{}> hi", "* 3) {}: hi"])
@@ -363,22 +363,22 @@ def test_names_that_cannot_be_read_are_refused_where_all_lines_begin_so(form):
     lines = [form.format(name) for name in ("Ann", "Ben", "Cem")]
     for more in ([], ["so", "well", "yes"]):
         with pytest.raises(UserError, match=r"line 1: .* and so do 2 more of . lines, but no name"):
-            said("\n".join([*lines, *more]))
-    said("\n".join([*lines, "a", "b", "c", "d"]))
-    said("\n".join([*lines, "Ann: hi"]))
-    said("\n".join(lines[:2]))
+            read("\n".join([*lines, *more]))
+    read("\n".join([*lines, "a", "b", "c", "d"]))
+    read("\n".join([*lines, "Ann: hi"]))
+    read("\n".join(lines[:2]))
 
 
 def test_the_head_of_an_email_names_no_speakers():
     for head in ("From: Ann\nTo: Ben\nSubject: The bus", "Von: Ann\nBetreff: Der Bus"):
         with pytest.raises(UserError, match="line 2: this is the head of an e-mail"):
-            said(f"\n{head}\n\nI hate it\n> so do I\n")
+            read(f"\n{head}\n\nI hate it\n> so do I\n")
     talk = "Interviewer: why?\nSubject: I hate it\n"
-    assert said(talk) == [("Interviewer", "why?"), ("Subject", "I hate it")]
+    assert read(talk) == [("Interviewer", "why?"), ("Subject", "I hate it")]
 
 
-def test_a_title_that_is_left_out_is_told(caplog):
-    said("Chat with Ann\n12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo")
+def test_a_title_that_is_left_out_is_reported(caplog):
+    read("Chat with Ann\n12/05/2024, 10:31 - Ann: hi\n12/05/2024, 10:32 - Ben: yo")
     assert caplog.messages == [
         "the text: 1 line above a chat's first message was left out, as a title"
     ]
@@ -404,7 +404,7 @@ def test_what_cannot_be_text_is_named():
 @pytest.mark.parametrize("piece", [" ", "1", "[ "])
 def test_long_lines_take_no_longer_than_their_length(piece):
     line = piece * (10**6 // len(piece))  # at the square of the length this would not end
-    assert said(line) == [(NOBODY, line.strip())][: bool(line.strip())]
+    assert read(line) == [(NOBODY, line.strip())][: bool(line.strip())]
 
 
 @pytest.mark.parametrize(

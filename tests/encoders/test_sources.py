@@ -62,7 +62,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Fetche
 
 
 @pytest.mark.parametrize(
-    ("held", "fetched"),
+    ("files", "fetched"),
     [
         (["flax_model.msgpack", "model.safetensors", "pytorch_model.bin"], {"model.safetensors"}),
         (
@@ -86,14 +86,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Fetche
     ],
 )
 def test_one_format_is_fetched(
-    held: list[str],
+    files: list[str],
     fetched: set[str],
     hub: Callable[..., Fetched],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    asked = hub(*held)
+    asked = hub(*files)
     assert find_folder("owner/name", revision="v2") == tmp_path
     assert asked["listed"] == [("owner/name", "v2")]
     assert (asked["name"], asked["revision"]) == ("owner/name", "v2")
@@ -111,7 +111,7 @@ def test_no_weights_are_fetched_where_none_are_wanted(
 
 
 @pytest.mark.parametrize(
-    ("held", "message"),
+    ("files", "message"),
     [
         (
             ["pytorch_model.bin"],
@@ -131,15 +131,15 @@ def test_no_weights_are_fetched_where_none_are_wanted(
     ],
 )
 def test_nothing_is_fetched_that_cannot_be_read(
-    held: list[str], message: str, hub: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch
+    files: list[str], message: str, hub: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    asked = hub(*held)
+    asked = hub(*files)
     with pytest.raises(UserError, match=message):
         find_folder("owner/name")
     assert "name" not in asked
     # The same repository with weights that do not need PyTorch.
-    asked = hub(*held, "flax_model.msgpack")
+    asked = hub(*files, "flax_model.msgpack")
     find_folder("owner/name")
     assert asked["weights"] == {"flax_model.msgpack"}
 
@@ -210,9 +210,9 @@ def list_files(snapshot: Path, *files: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "held", ["model.safetensors", "flax_model.msgpack", "pytorch_model.bin.index.json"]
+    "name", ["model.safetensors", "flax_model.msgpack", "pytorch_model.bin.index.json"]
 )
-def test_cached_snapshot_is_used_offline(held: str, snapshot: Path) -> None:
+def test_cached_snapshot_is_used_offline(name: str, snapshot: Path) -> None:
     list_files(
         snapshot,
         "config.json",
@@ -221,7 +221,7 @@ def test_cached_snapshot_is_used_offline(held: str, snapshot: Path) -> None:
         "pytorch_model.bin",
         "README.md",
     )
-    (snapshot / held).write_text("weights")
+    (snapshot / name).write_text("weights")
     assert find_folder("owner/name") == snapshot
     with pytest.raises(UserError, match=r"no folder 'owner/other'.*\(OfflineModeIsEnabled"):
         find_folder("owner/other")

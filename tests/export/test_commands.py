@@ -65,13 +65,13 @@ def test_export_for_pytorch(finished, tmp_path) -> None:
 def test_mistakes(arguments: tuple[str, ...], message: str, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    places = {
+    folders = {
         "FULL": str(tmp_path / "full"),
         "NEW": str(tmp_path / "new"),
         "NONE": str(tmp_path / "none"),
     }
     done = call(
-        "export", "--model", finished, *(places.get(argument, argument) for argument in arguments)
+        "export", "--model", finished, *(folders.get(argument, argument) for argument in arguments)
     )
     assert isinstance(done.exception, UserError)
     with pytest.raises(UserError, match=message):

@@ -197,7 +197,7 @@ def test_not_a_model(model, fake, tmp_path) -> None:
 @pytest.fixture
 def server(monkeypatch) -> Iterator[Callable[[int], None]]:
     """The real client talks to a server on this machine, which answers everything with the status
-    that it was last told.
+    that it last got.
     """
     status = [500]
 

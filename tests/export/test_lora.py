@@ -79,7 +79,7 @@ def test_the_adapter_moves_with_its_base(run, base, adapter, tmp_path):
     np.testing.assert_allclose(whole.encode(DIALOGUES), expected, atol=1e-5)
 
 
-def test_a_base_that_is_missing_or_another_is_told_in_a_line(adapter, tmp_path):
+def test_a_base_that_is_missing_or_another_is_refused_in_a_line(adapter, tmp_path):
     point_to(adapter, tmp_path / "gone")
     with pytest.raises(UserError, match=r"base_model_name_or_path '.*gone' cannot be read") as gone:
         EmotionRecognizer.from_pretrained(adapter)

@@ -49,8 +49,10 @@ def test_a_chain_answers_whole_conversations(decoding, tmp_path: Path) -> None:
     export_onnx(original, tmp_path / "out")
     model = load(tmp_path / "out").Model()
     for dialogue in DIALOGUES:
-        said = [(each.speaker, each.text) for each in dialogue.utterances]
-        answers, found = model.in_dialogue(model.predict(said), [name for name, _ in said])
+        utterances = [(each.speaker, each.text) for each in dialogue.utterances]
+        answers, found = model.in_dialogue(
+            model.predict(utterances), [name for name, _ in utterances]
+        )
         expected = original.predict(dialogue)
         np.testing.assert_allclose(found, chances(expected), atol=1e-5)
         assert answers == [[each.emotion] for each in expected]
@@ -94,8 +96,10 @@ def test_readme_answers_a_conversation(chain, tmp_path: Path) -> None:
     ).replace("`{}`", "")
     assert "too long by itself\nthe first tokens are left out, so that its end is read" in readme
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
-    code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
+    utterances = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
+    code = re.sub(
+        r"^utterances = .*$", lambda _: f"utterances = {utterances!r}", code, flags=re.MULTILINE
+    )
     code = (
         re.sub(
             r"^    print\(.*\)$",
@@ -121,9 +125,9 @@ def test_int8_as_it_was_prepared(tmp_path: Path) -> None:
     )
     export_onnx(in_jax, tmp_path / "out", prepared=tmp_path / "model")
     quick = EmotionRecognizer.from_pretrained(tmp_path / "model", runtime="onnx", precision="int8")
-    said = NOTED[0]
-    found = load(tmp_path / "out").Model().predict([(u["speaker"], u["text"]) for u in said])
-    expected = [list(answer.probabilities.values()) for answer in quick.predict(said)]
+    utterances = NOTED[0]
+    found = load(tmp_path / "out").Model().predict([(u["speaker"], u["text"]) for u in utterances])
+    expected = [list(answer.probabilities.values()) for answer in quick.predict(utterances)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert made.in_words() in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     in_jax.with_labels("joy,rage=anger").save_pretrained(tmp_path / "other")
@@ -178,8 +182,8 @@ def test_a_blank_line_ends_a_conversation(exported, tmp_path, monkeypatch, capsy
     chat = tmp_path / "chat.txt"
     chat.write_text("Ann: what a day\nBen: I won!\n\n\nBen: I won!\n", encoding="utf-8")
     assert command(exported, monkeypatch, chat) == 0
-    printed, said = capsys.readouterr()
-    assert said == ""
+    printed, errors = capsys.readouterr()
+    assert errors == ""
     _, second, blank, alone = printed.splitlines()
     assert blank == ""
     for line, dialogue in (
@@ -213,21 +217,21 @@ def test_mistakes_in_a_command_are_one_line(exported, tmp_path, monkeypatch, cap
         ([chat, chat], "expected one file, got 2"),
     ):
         assert command(exported, monkeypatch, *arguments) == 2
-        printed, said = capsys.readouterr()
+        printed, errors = capsys.readouterr()
         assert printed == ""
-        assert said.startswith("error: ")
-        assert message in said
-        assert said.count("\n") == 1
+        assert errors.startswith("error: ")
+        assert message in errors
+        assert errors.count("\n") == 1
     assert command(exported, monkeypatch, "--help") == 0
     assert "`python run.py FILE`" in capsys.readouterr().out
 
 
 def test_speakers_are_taken_as_the_library_takes_them(exported, tmp_path: Path) -> None:
-    said = [(" Ann", "what a day"), ("Ben\t", " hi "), ("Ben", "so"), ("Ann ", "I won!")]
-    expected = chances(recognizer().predict(said))
-    np.testing.assert_allclose(load(exported).Model().predict(said), expected, atol=1e-5)
+    utterances = [(" Ann", "what a day"), ("Ben\t", " hi "), ("Ben", "so"), ("Ann ", "I won!")]
+    expected = chances(recognizer().predict(utterances))
+    np.testing.assert_allclose(load(exported).Model().predict(utterances), expected, atol=1e-5)
     original = with_chain(recognizer())
     export_onnx(original, tmp_path / "out")
     model = load(tmp_path / "out").Model()
-    _, found = model.in_dialogue(model.predict(said), [name for name, _ in said])
-    np.testing.assert_allclose(found, chances(original.predict(said)), atol=1e-5)
+    _, found = model.in_dialogue(model.predict(utterances), [name for name, _ in utterances])
+    np.testing.assert_allclose(found, chances(original.predict(utterances)), atol=1e-5)

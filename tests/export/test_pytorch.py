@@ -41,16 +41,16 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     predict, several = names["predict"], names.get("answer")
     assert (several is not None) == original.settings.several
     for dialogue in DIALOGUES:
-        said = [(u.speaker, u.text) for u in dialogue.utterances]
+        utterances = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, answer in enumerate(original.predict(dialogue), start=1):
-            later = [said[number:]] if original.settings.prompt.max_future else []
-            found = predict(said[:number], *later)
+            later = [utterances[number:]] if original.settings.prompt.max_future else []
+            found = predict(utterances[:number], *later)
             assert list(found) == list(answer.probabilities)
             np.testing.assert_allclose(
                 list(found.values()), list(answer.probabilities.values()), atol=1e-4
             )
             if several:
-                assert several(said[:number], *later) == list(answer.emotions)
+                assert several(utterances[:number], *later) == list(answer.emotions)
 
 
 @pytest.mark.slow_after(1)
@@ -89,9 +89,11 @@ def test_speakers_are_taken_as_the_library_takes_them(tmp_path: Path) -> None:
     original = recognizer()
     export_hf(original, tmp_path / "out")
     predict = run_card(tmp_path / "out")["predict"]
-    said = [(" Ann", "what a day"), ("Ben\t", "I won!")]
-    expected = original.predict(said)[-1].probabilities
-    np.testing.assert_allclose(list(predict(said).values()), list(expected.values()), atol=1e-4)
+    utterances = [(" Ann", "what a day"), ("Ben\t", "I won!")]
+    expected = original.predict(utterances)[-1].probabilities
+    np.testing.assert_allclose(
+        list(predict(utterances).values()), list(expected.values()), atol=1e-4
+    )
     with pytest.raises(ValueError, match="its speaker is empty"):
         predict([("", "hi")])
 

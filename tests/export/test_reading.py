@@ -98,7 +98,7 @@ ODD = [
 def library(content: bytes) -> list[list[tuple[str, str]]]:
     """The dialogues that `eacl predict` reads of a text."""
     read = items("txt", Lines(io.BytesIO(content), "chat.txt"))
-    return [[(said.speaker, said.text) for said in each.dialogue.utterances] for each in read]
+    return [[(each.speaker, each.text) for each in item.dialogue.utterances] for item in read]
 
 
 @pytest.mark.parametrize("text", PLAIN)

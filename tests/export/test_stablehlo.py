@@ -94,7 +94,7 @@ def compare(folder: Path, original: EmotionRecognizer) -> None:
     representations, cosines, probabilities = model(*program.lay_out(prompts))
     expected = original.encode(DIALOGUES)
     answers = original.answer(
-        expected, [said for dialogue in DIALOGUES for said in dialogue.utterances]
+        expected, [each for dialogue in DIALOGUES for each in dialogue.utterances]
     )
     np.testing.assert_allclose(representations, expected, atol=1e-5)
     np.testing.assert_allclose(cosines, [list(a.cosines.values()) for a in answers], atol=1e-5)
@@ -171,8 +171,10 @@ def test_several_labels_alone(tmp_path: Path) -> None:
     assert "rows do not sum to 1" in readme
     assert "An utterance may have several of them, or none." in readme
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    said = [(u.speaker, u.text) for u in DIALOGUES[1].utterances]
-    code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
+    utterances = [(u.speaker, u.text) for u in DIALOGUES[1].utterances]
+    code = re.sub(
+        r"^utterances = .*$", lambda _: f"utterances = {utterances!r}", code, flags=re.MULTILINE
+    )
     (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
     printed = run_alone(tmp_path / "out" / "try.py", "tokenizers").splitlines()
     for line, answer in zip(printed, original.predict(DIALOGUES[1]), strict=True):
@@ -186,9 +188,11 @@ def test_readme_builds_the_tokens(kind, tmp_path: Path) -> None:
     export_stablehlo(original, tmp_path / "out", platforms=["cpu"])
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    said = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
-    code = re.sub(r"^said = .*$", lambda _: f"said = {said!r}", code, flags=re.MULTILINE)
-    code = code.replace("zip(said, answers, strict", "zip(said, probabilities, strict")
+    utterances = [(u.speaker, u.text) for u in DIALOGUES[0].utterances]
+    code = re.sub(
+        r"^utterances = .*$", lambda _: f"utterances = {utterances!r}", code, flags=re.MULTILINE
+    )
+    code = code.replace("zip(utterances, answers, strict", "zip(utterances, probabilities, strict")
     code = code.replace(", labels in", ", row in")
     code = re.sub(r"^    print\(.*\)$", "    print(row.tolist())", code, flags=re.MULTILINE)
     (tmp_path / "out" / "try.py").write_text(code, encoding="utf-8")
@@ -221,9 +225,9 @@ def test_prompts_are_the_recognizers(readout) -> None:
         for number in range(40)
     ]
     for dialogue in [*DIALOGUES, *drawn]:
-        said = [(u.speaker, u.text) for u in dialogue.utterances]
+        utterances = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, example in enumerate(original.examples([dialogue]), start=1):
-            tokens, column, cut = standalone.prompt(encode, said[:number], form)
+            tokens, column, cut = standalone.prompt(encode, utterances[:number], form)
             assert tokens == example.tokens.tolist()
             assert (column, cut) == (example.readout, example.truncated)
 
@@ -253,8 +257,8 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     monkeypatch.setattr("sys.argv", ["run.py"])
     capsys.readouterr()
     program.main()
-    printed, said = capsys.readouterr()
-    assert said == ""
+    printed, errors = capsys.readouterr()
+    assert errors == ""
     assert float(printed.rpartition(" ")[2]) < 1e-5
     with np.load(tmp_path / "out" / "example.npz") as file:
         arrays = dict(file)
@@ -280,9 +284,9 @@ def test_arguments_of_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert ended.value.code == 2
-    printed, said = capsys.readouterr()
+    printed, errors = capsys.readouterr()
     assert printed == ""
-    assert said == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
+    assert errors == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
     monkeypatch.setattr("sys.argv", ["run.py", "--help"])
     program.main()
     assert "README.md shows how to answer others" in capsys.readouterr().out

@@ -80,7 +80,7 @@ def test_ids_are_the_librarys(kind, readout, config):
     characters = sorted(set("".join(TEXT))) + [" "] * 9
     cut = later = 0
     for _ in range(150):
-        said = [
+        utterances = [
             (
                 rng.choice(["Customer", "Ann", "\u4f60", "Ann 😡", "+49 1"]),
                 "".join(
@@ -89,15 +89,20 @@ def test_ids_are_the_librarys(kind, readout, config):
             )
             for _ in range(rng.randint(1, 5))
         ]
-        (talk,), _ = read_dialogues([said])
+        (talk,), _ = read_dialogues([utterances])
         examples = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="all")
         for index, example in enumerate(examples):
             ids, column, too_long = standalone.prompt(
-                lambda t: prompts._encode([t])[0], said[: index + 1], form, said[index + 1 :]
+                lambda t: prompts._encode([t])[0],
+                utterances[: index + 1],
+                form,
+                utterances[index + 1 :],
             )
             assert (example.tokens.tolist(), example.readout) == (ids, column)
             assert example.truncated == too_long
-            alone = standalone.prompt(lambda t: prompts._encode([t])[0], said[: index + 1], form)
+            alone = standalone.prompt(
+                lambda t: prompts._encode([t])[0], utterances[: index + 1], form
+            )
             later += ids != alone[0]
         cut += examples[-1].truncated
     name = "Ann " * 60
@@ -157,19 +162,21 @@ def test_a_list_is_a_pair_where_it_begins_with_a_name(name):
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(0, ""), (1, "1 utterance is longer"), (1200, "1,200 utterances are ")]
+    ("count", "message"), [(0, ""), (1, "1 utterance is longer"), (1200, "1,200 utterances are ")]
 )
-def test_texts_that_were_cut_are_counted(count, told, capsys):
+def test_texts_that_were_cut_are_counted(count, message, capsys):
     standalone.tell_of_cut(count)
-    printed, said = capsys.readouterr()
-    assert (printed, bool(said)) == ("", bool(count))
-    assert said.startswith(told)
+    printed, errors = capsys.readouterr()
+    assert (printed, bool(errors)) == ("", bool(count))
+    assert errors.startswith(message)
 
 
 def test_blanks_around_speakers_and_texts_go():
-    said = [(" Ann", " hi "), ("Ben\t", "so"), ("Ann ", " ok")]
+    utterances = [(" Ann", " hi "), ("Ben\t", "so"), ("Ann ", " ok")]
     form = {"start": [], "separator": 0, "tail": [1], "max_tokens": 500, "max_past": 2}
     form |= {"max_future": 1, "priority": "past", "readout": "last", "names": "given"}
     form |= {"unknown": None, "first_names": FIRST_NAMES, "opening": []}
-    ids, _, _ = standalone.prompt(lambda text: list(text.encode()), said[:2], form, said[2:])
+    ids, _, _ = standalone.prompt(
+        lambda text: list(text.encode()), utterances[:2], form, utterances[2:]
+    )
     assert bytes(ids) == (b"Ann says: hi\0Ann says: ok\0For utterance: so Ben feels\1")

@@ -87,25 +87,25 @@ def test_the_field_of_features():
 
 
 def test_thirds_become_words_by_speaker_where_enough_is_known():
-    said = [
+    utterances = [
         Utterance(who, "hi", features={"voice": np.float32([[base + n, 7, n]])})
         for who, base, count in (("Ann", 0, 60), ("Bob", 1000, 60), ("Cleo", 0, 3))
         for n in range(count)
     ]
     columns = ("avg_intensity", "pitch_std", "articulation_rate")
-    modality = Modality.of([u.features["voice"] for u in said], frames=1, columns=columns)
-    thirds = words.thirds_of("voice", modality, said)
+    modality = Modality.of([u.features["voice"] for u in utterances], frames=1, columns=columns)
+    thirds = words.thirds_of("voice", modality, utterances)
     assert set(thirds.speakers) == {"Ann", "Bob"}
-    assert words.thirds_of("voice", modality, said, by_speaker=False).speakers == {}
+    assert words.thirds_of("voice", modality, utterances, by_speaker=False).speakers == {}
 
-    def told(who, *numbers):
+    def words_of(who, *numbers):
         return thirds.words(np.float32([numbers]), who)
 
-    assert told("Ann", 59, 7, 59) == ["loud", "fast"]
-    assert told("Bob", 1001, 700, 30) == ["quiet"]
-    assert told("Cleo", 59, 7, 30) == []  # of everybody's thirds
-    assert told("Cleo", NAN, 7, 0) == ["slow"]
-    dialogue = Dialogue("d", (said[0], Utterance("Ann", "so")))
+    assert words_of("Ann", 59, 7, 59) == ["loud", "fast"]
+    assert words_of("Bob", 1001, 700, 30) == ["quiet"]
+    assert words_of("Cleo", 59, 7, 30) == []  # of everybody's thirds
+    assert words_of("Cleo", NAN, 7, 0) == ["slow"]
+    dialogue = Dialogue("d", (utterances[0], Utterance("Ann", "so")))
     assert [u.text for u in words.described([dialogue], {"voice": thirds})[0].utterances] == [
         "hi (quiet, slow)",
         "so",

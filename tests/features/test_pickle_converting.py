@@ -41,7 +41,7 @@ def corpus_of(fields: tuple[Any, ...]) -> list[Spoken]:
 
 def test_values_come_out_exactly(tmp_path):
     fields = meld()
-    told = convert(write(tmp_path, fields), "meld", tmp_path / "out").told
+    summary = convert(write(tmp_path, fields), "meld", tmp_path / "out").summary
     for name in ("text", "audio", "visual"):
         found = table.read(tmp_path / "out" / name).splits
         assert list(found) == ["train", "test"]
@@ -53,7 +53,7 @@ def test_values_come_out_exactly(tmp_path):
             }
             assert list(found[split]) == list(wanted)
             assert all((found[split][key] == values).all() for key, values in wanted.items())
-    assert any("no dev split" in line for line in told)
+    assert any("no dev split" in line for line in summary)
 
 
 @pytest.mark.parametrize("kind", ["python2", "arrays", "lists", "successive", "float64", "frames"])
@@ -112,7 +112,7 @@ def test_each_layout(tmp_path, family, row, layout, modalities):
         parts["T"] = [[0, 1, 3, 4]]
     file = write(tmp_path, [each for part in row.split() for each in parts[part]])
     done = convert(file, family, tmp_path / "out")
-    assert f"is a {layout} of 13 utterances" in done.told[0]
+    assert f"is a {layout} of 13 utterances" in done.summary[0]
     names = sorted(
         part.replace("*", str(at)) if "*" in part else part + (str(at) if part == "roberta" else "")
         for part in modalities.split()
@@ -142,11 +142,13 @@ def test_names_and_splits_of_the_text_corpus(tmp_path):
     }
     assert (found["dev"]["dev_1/0"] == fields[4][4][0]).all()
     assert (found["train"]["train_1/7"] == fields[4][1][1]).all()
-    told = "\n".join(done.told)
-    assert "13 of the file's 13 utterances are in the text corpus, in 6 of its 6 dialogues" in told
-    assert "13 of 13 labels agree (neutral, surprise," in told
-    assert "no dev split: 2 of its train are the text corpus' dev" in told
-    assert "without features: train 1." in told
+    summary = "\n".join(done.summary)
+    assert (
+        "13 of the file's 13 utterances are in the text corpus, in 6 of its 6 dialogues" in summary
+    )
+    assert "13 of 13 labels agree (neutral, surprise," in summary
+    assert "no dev split: 2 of its train are the text corpus' dev" in summary
+    assert "without features: train 1." in summary
 
 
 def test_of_the_same_id_with_unannotated_utterances_between(tmp_path):
@@ -164,7 +166,7 @@ def test_of_the_same_id_with_unannotated_utterances_between(tmp_path):
     found = table.read(tmp_path / "out" / "audio").splits
     assert list(found["test"]) == ["5/1", "5/3", "6/1", "6/3", "6/5"]
     assert (found["test"]["6/5"] == fields[4][6][2]).all()
-    assert "13 of 13 labels agree" in "\n".join(done.told)
+    assert "13 of 13 labels agree" in "\n".join(done.summary)
 
 
 def test_the_same_words_in_train_and_test_are_not_mixed_up(tmp_path):
@@ -182,12 +184,12 @@ def test_an_order_that_is_not_published_is_found(tmp_path):
     roberta = four(fields, "roberta")
     file = write(tmp_path, [*fields[1:3], *roberta, fields[6], [0, 1], [5, 6], [3, 4]])
     corpus = corpus_of(fields)
-    told = "\n".join(convert(file, "emorynlp", tmp_path / "out", corpus).told)
-    assert "13 of 13 labels agree (neutral, surprise, fear)" in told
+    summary = "\n".join(convert(file, "emorynlp", tmp_path / "out", corpus).summary)
+    assert "13 of 13 labels agree (neutral, surprise, fear)" in summary
     fields[2][0][0] = 1
     file = write(tmp_path, [*fields[1:3], *roberta, fields[6], [0, 1], [5, 6], [3, 4]])
-    told = "\n".join(convert(file, "emorynlp", tmp_path / "other", corpus).told)
-    assert "12 of 13 labels agree" in told
+    summary = "\n".join(convert(file, "emorynlp", tmp_path / "other", corpus).summary)
+    assert "12 of 13 labels agree" in summary
 
 
 def test_copies_and_zeros_are_warned_of(tmp_path):
@@ -221,7 +223,7 @@ def test_what_is_not_known(tmp_path):
     assert "0/1" not in audio
     assert any("1 infinite" in each for each in done.warnings)
     assert any(
-        line.startswith("audio: 4 numbers an utterance, for train 7 of 8") for line in done.told
+        line.startswith("audio: 4 numbers an utterance, for train 7 of 8") for line in done.summary
     )
 
 
@@ -281,7 +283,7 @@ test_in_test.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "part"),
     [
         (other_ids, "dialogue '40' is in a split, and has no labels: its ids are other ones."),
         (
@@ -303,12 +305,12 @@ test_in_test.__test__ = False  # type: ignore[attr-defined]
         (lambda fields: (*fields[:7], 3, *fields[8:]), "field 8 of 10 should be the ids of train"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, change, told):
+def test_what_does_not_fit_is_refused(tmp_path, change, part):
     corpus = corpus_of(meld())
     file = write(tmp_path, change(meld()))
     with pytest.raises(UserError) as refused:
         convert(file, "meld", tmp_path / "out", corpus)
-    assert told in str(refused.value)
+    assert part in str(refused.value)
     assert str(refused.value).startswith(str(file))
     assert not (tmp_path / "out").exists()
 

@@ -126,7 +126,7 @@ FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "part"),
     [
         (b"", "it is cut off"),
         (b"hello", "damaged, or no pickle"),
@@ -172,11 +172,11 @@ FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
         (b"cnumpy.core.multiarray\n_reconstruct\n)R.", "does not fit it"),
     ],
 )
-def test_faulty_ones_are_refused_in_a_sentence(tmp_path, content, told):
+def test_faulty_ones_are_refused_in_a_sentence(tmp_path, content, part):
     with pytest.raises(UserError) as refused:
         read(content, tmp_path)
     message = str(refused.value)
-    assert told in message
+    assert part in message
     assert message.startswith(str(tmp_path / "features.pkl"))
     assert "\n" not in message
 
@@ -189,7 +189,7 @@ def test_cut_off_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_whatever_is_changed_the_user_is_told(tmp_path, protocol):
+def test_whatever_is_changed_gives_a_message(tmp_path, protocol):
     rng = random.Random(protocol)
     content = pickle.dumps(DATA, protocol)
     for _ in range(400):
@@ -238,16 +238,16 @@ from pathlib import Path
 from eacl_jax.errors import UserError
 from eacl_jax.features.pickles.reading import read_pickles
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-before, told = peak(), 0
+before, refused = peak(), 0
 for file in sorted(Path(sys.argv[1]).iterdir()):
     try: read_pickles(file, 1 << 30)
-    except UserError: told += 1
+    except UserError: refused += 1
     print(file.name, peak() - before, file=sys.stderr)
-print(told, peak() - before)
+print(refused, peak() - before)
 """
     done = subprocess.run(
         [sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True
     )
-    told, megabytes = map(int, done.stdout.split())
-    assert told == len(hostile)  # two memos too far out are no fault: they take no memory
+    refused, megabytes = map(int, done.stdout.split())
+    assert refused == len(hostile)  # two memos too far out are no fault: they take no memory
     assert megabytes < 6 * 8 + 64, done.stderr

@@ -1,4 +1,4 @@
-"""What is told of files that cannot be read."""
+"""Messages about files that cannot be read."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("gs://runs/meld", "gs://runs/meld is in an object store"),
         (Path("gs://runs/meld"), "gs://runs/meld is in an object store"),
@@ -29,8 +29,8 @@ def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
         ("file:///x", "file:///x is an address of file"),
     ],
 )
-def test_an_address_is_no_folder_to_be_made_here(given, said):
-    with pytest.raises(UserError, match=f"workdir: {said}"):
+def test_an_address_is_no_folder_to_be_made_here(given, message):
+    with pytest.raises(UserError, match=f"workdir: {message}"):
         local.expand(given, "workdir")
 
 

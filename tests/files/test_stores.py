@@ -1,4 +1,4 @@
-"""What is at addresses of object stores: fetched once, put whole, and told of in a line."""
+"""What is at addresses of object stores: fetched once, put whole, and complained of in a line."""
 
 import itertools
 from pathlib import Path
@@ -44,20 +44,20 @@ def folder(tmp_path):
         ("package:name/folder", None),
     ],
 )
-def test_addresses_are_told_from_paths(given, meant):
+def test_addresses_are_distinguished_from_paths(given, meant):
     assert stores.address_of(given) == meant
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("file:///x", "an address of file"),
         ("gs://", "names no bucket"),
         ("gs:bucket/run", "names no bucket"),
     ],
 )
-def test_addresses_that_cannot_be_used(given, said):
-    with pytest.raises(UserError, match=said):
+def test_addresses_that_cannot_be_used(given, message):
+    with pytest.raises(UserError, match=message):
         stores.address_of(given)
 
 
@@ -210,7 +210,7 @@ def test_a_folder_that_is_not_empty_is_not_new(address, folder):
         whole.check_new(address, "--output")
 
 
-def test_what_cannot_be_had_is_told_in_a_line(address, tmp_path, monkeypatch):
+def test_what_cannot_be_had_is_refused_in_a_line(address, tmp_path, monkeypatch):
     monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path))
     with pytest.raises(UserError, match=f"config.data.train names: there is nothing at {address}"):
         local.here(address, "config.data.train names")

@@ -54,9 +54,10 @@ def test_nothing_is_left_of_what_fails(made: bool, error: BaseException, tmp_pat
     out = tmp_path / "above" / "out"
     if made:
         out.mkdir(parents=True)
-    told = UserError if error in FULL else type(error)
+    expected = UserError if error in FULL else type(error)
     with pytest.raises(
-        told, match=r"out cannot be written \(No space left on device\)" if error in FULL else None
+        expected,
+        match=r"out cannot be written \(No space left on device\)" if error in FULL else None,
     ):
         fail(out, error)
     assert names(tmp_path) == (["above", "above/out"] if made else [])
@@ -105,14 +106,14 @@ def test_a_file_is_replaced_or_stays_as_it_was(
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_a_folder_that_cannot_be_made_is_told_before(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_refused_before(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path, told in (
+    for path, message in (
         ("file", "is there and is no folder"),
         ("file/x/y", "file is no folder"),
         ("", "not an empty folder"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             check_new(tmp_path / path)
     check_new(tmp_path / "a" / "b")
     (tmp_path / "locked").mkdir(mode=0o500)

@@ -69,7 +69,7 @@ def test_marginals_of_every_sequence() -> None:
             np.testing.assert_allclose(found[rows][t, label], share, atol=1e-12)
 
 
-def test_filtering_is_marginals_of_what_was_said_until_then() -> None:
+def test_filtering_is_marginals_of_the_utterances_until_then() -> None:
     unary, turns, scores = _example(1)
     found = log_filtered(unary, turns, scores)
     for own, speakers, rows in _dialogues(unary):
@@ -116,13 +116,13 @@ def test_likelihood_of_every_sequence_and_its_gradient() -> None:
     assert value == pytest.approx(expected, abs=1e-10)
 
     at, step = scores.flat, 1e-6
-    for place in range(len(at)):
+    for index in range(len(at)):
         moved = np.array([at, at])
-        moved[:, place] += [step, -step]
+        moved[:, index] += [step, -step]
         up, down = (
             log_likelihood(unary, gold, turns, Scores.of(each, LABELS))[0] for each in moved
         )
-        assert gradient.flat[place] == pytest.approx((up - down) / (2 * step), abs=1e-6)
+        assert gradient.flat[index] == pytest.approx((up - down) / (2 * step), abs=1e-6)
 
 
 def test_fit_finds_what_labels_were_drawn_by() -> None:
@@ -134,20 +134,20 @@ def test_fit_finds_what_labels_were_drawn_by() -> None:
     speakers = [list(rng.choice(["Ann", "Ben"], 20)) for _ in range(200)]
     turns, gold, unary = Turns.of(speakers), [], []
     for names in speakers:
-        own = np.log(rng.dirichlet(np.ones(LABELS), len(names)))
+        drawn = np.log(rng.dirichlet(np.ones(LABELS), len(names)))
         alone = Turns.of([names])
-        chosen = np.full(own.shape, -np.inf)
+        chosen = np.full(drawn.shape, -np.inf)
         for t in range(len(names)):
             # One after the other: what is known so far holds, the rest is still open.
-            known = np.where(np.isneginf(chosen).all(axis=1)[:, None], own, chosen)
+            known = np.where(np.isneginf(chosen).all(axis=1)[:, None], drawn, chosen)
             p = np.exp(log_marginals(known, alone, true)[t])
             label = rng.choice(LABELS, p=p / p.sum())
-            chosen[t, label] = own[t, label]
+            chosen[t, label] = drawn[t, label]
             gold.append(label)
-        unary.append(own)
+        unary.append(drawn)
     found = fit(np.concatenate(unary), np.array(gold), turns, penalty=0.01)
 
-    def told(scores: Scores) -> np.ndarray:
+    def steps_of(scores: Scores) -> np.ndarray:
         """What the labels can tell of transitions: their double differences."""
         each = scores.transitions
         return (
@@ -157,7 +157,7 @@ def test_fit_finds_what_labels_were_drawn_by() -> None:
             + each.mean((1, 2), keepdims=True)
         )
 
-    np.testing.assert_allclose(told(found), told(true), atol=0.25)
+    np.testing.assert_allclose(steps_of(found), steps_of(true), atol=0.25)
     much = fit(np.concatenate(unary), np.array(gold), turns, penalty=1e6)
     assert np.abs(much.flat).max() < 0.01
 
@@ -191,7 +191,7 @@ def test_long_dialogues_stay_normalized() -> None:
     np.testing.assert_allclose(whole, 1, atol=1e-9)
 
 
-def test_nothing_said() -> None:
+def test_no_utterances() -> None:
     turns = Turns.of([])
     assert log_marginals(np.zeros((0, 3)), turns, Scores.zero(3)).shape == (0, 3)
     assert viterbi(np.zeros((0, 3)), turns, Scores.zero(3)).shape == (0,)

@@ -136,5 +136,5 @@ def test_other_labels_have_the_common_bias_and_threshold():
     found = fit(scores, gold).of_others(5)
     assert found.biases == (found.bias,) * 5
     assert found.thresholds == (found.threshold,) * 5
-    held = fit(scores, gold, near=Affine(1.5, BIASES))
-    assert held.bias == pytest.approx(np.mean(held.biases))
+    near = fit(scores, gold, near=Affine(1.5, BIASES))
+    assert near.bias == pytest.approx(np.mean(near.biases))

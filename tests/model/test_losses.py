@@ -219,10 +219,10 @@ def test_the_angle_is_between_anchors_of_different_labels():
     np.testing.assert_allclose(value, -np.mean(np.arccos(nearest)), rtol=1e-4)
 
 
-def test_filler_rows_change_nothing():
+def test_padding_rows_change_nothing():
     reps, labels, anchors = draw()
-    filler = np.full((3, 8), 7.0, np.float32)
-    padded = np.concatenate([reps, filler]), np.concatenate([labels, [0, 0, 0]]), anchors
+    padding = np.full((3, 8), 7.0, np.float32)
+    padded = np.concatenate([reps, padding]), np.concatenate([labels, [0, 0, 0]]), anchors
     weights = np.array([1.0] * 12 + [0.0] * 3, np.float32)
     logits = np.random.default_rng(1).normal(size=(15, 4)).astype(np.float32)
 

@@ -36,7 +36,7 @@ class InSlice(Device):
 
 @dataclasses.dataclass(frozen=True)
 class Chip(InSlice):
-    """A TPU chip, at its place in its slice."""
+    """A TPU chip, at its position in its slice."""
 
     coords: tuple[int, int, int]
     core_on_chip: int = 0
@@ -106,7 +106,7 @@ def test_jax_alone_refuses_two_hosts_of_gpus():
         jax.make_mesh((16,), (AXIS,), axis_types=(AxisType.Auto,), devices=gpus(2))
 
 
-def test_hosts_of_gpus_are_told_apart_by_their_process_where_no_slices_are():
+def test_hosts_of_gpus_are_distinguished_by_their_process_where_no_slices_are():
     # Ids that alternate between hosts: by id, JAX's order, each step of a ring would cross the slow
     # network. One slice for all says as little as none.
     for kind in (Device, functools.partial(InSlice, slice_index=0)):

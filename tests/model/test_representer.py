@@ -97,7 +97,7 @@ def test_packed_and_padded_read_the_same(loaded, readout):
 
 
 def packed(*segments):
-    """A batch of one example a segment of each row, and filler that points at padding."""
+    """A batch of one example a segment of each row, and examples of padding."""
     ids = np.array(segments, np.int32)
     readout = [
         (row, list(ids[row]).index(s))
@@ -109,12 +109,12 @@ def packed(*segments):
     return Batch(ids, ids, ids, np.array(readout, np.int32), empty.astype(np.int32), empty)
 
 
-def test_mean_takes_an_examples_own_tokens_and_no_others():
+def test_mean_takes_the_tokens_of_an_example_and_no_others():
     batch = packed([1, 1, 2, 2, 2, 0, 0], [1, 1, 1, 1, 0, 0, 0])
     hidden = np.random.default_rng(0).normal(size=(2, 7, 5)).astype(np.float32)
     found = np.asarray(mean_over_examples(hidden, batch))
-    own = [hidden[0, :2], hidden[0, 2:5], hidden[1, :4]]
-    np.testing.assert_allclose(found[:3], [tokens.mean(axis=0) for tokens in own], atol=1e-6)
+    of_example = [hidden[0, :2], hidden[0, 2:5], hidden[1, :4]]
+    np.testing.assert_allclose(found[:3], [tokens.mean(axis=0) for tokens in of_example], atol=1e-6)
     for example, (row, columns) in enumerate(
         ((0, slice(0, 2)), (0, slice(2, 5)), (1, slice(0, 4)))
     ):
@@ -137,7 +137,7 @@ def test_mean_is_float32_under_bfloat16():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["padded", "packed"])
-def test_mean_learns_with_filler_and_filler_counts_nothing(loaded, layout):
+def test_mean_learns_with_padding_and_padding_counts_nothing(loaded, layout):
     graphdef, params = network(loaded, "mean")
 
     examples = PromptBuilder(loaded.tokenizer, Config().prompt, readout="mean").build(

@@ -148,9 +148,11 @@ def test_a_relative_does_not_get_its_parents_program(monkeypatch: pytest.MonkeyP
 def quantized(of: Representer, **options: Any) -> onnx.ModelProto:
     made = program.program(of)
 
-    def calibrate(told: onnx.ModelProto, names: Any) -> Any:
+    def calibrate(with_outputs: onnx.ModelProto, names: Any) -> Any:
         given = batch()
-        yield session(told).run(names, {name: getattr(given, name) for name in program.INPUTS})
+        yield session(with_outputs).run(
+            names, {name: getattr(given, name) for name in program.INPUTS}
+        )
 
     return quantize.quantized(made, quantize.activation_ranges(made, calibrate), **options)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eacl_jax.corpora.beside import with_own_features
+from eacl_jax.corpora.beside import with_given_features
 from eacl_jax.corpora.files import read_file
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -103,7 +103,7 @@ def test_fields_of_others_answer_nothing(recognizer, tmp_path):
     records = [json.dumps({"id": str(n), "utterances": [x]}) for n, x in enumerate((whole, part))]
     (tmp_path / "a.jsonl").write_text("\n".join(records))
     with pytest.raises(UserError, match=match):
-        with_own_features(
+        with_given_features(
             read_file(tmp_path / "a.jsonl", annotated=False), {}, recognizer.settings.modalities
         )
     expected = chances(recognizer.predict([{**part, "voice.pitch": None}]))

@@ -90,9 +90,13 @@ def make_featured(
 def _thirds() -> Thirds:
     """In words that the toy's tokenizer knows."""
     rows = np.arange(-3.0, 4.0)[:, None, None] * np.ones((1, 1, 3), np.float32)
-    said = [Utterance("Ann", "a", features={"voice": each.astype(np.float32)}) for each in rows]
+    utterances = [
+        Utterance("Ann", "a", features={"voice": each.astype(np.float32)}) for each in rows
+    ]
     return dataclasses.replace(
-        thirds_of("voice", VOICE, said), low=("end", "hello", "now"), high=("good", "say", "there")
+        thirds_of("voice", VOICE, utterances),
+        low=("end", "hello", "now"),
+        high=("good", "say", "there"),
     )
 
 

@@ -39,8 +39,8 @@ TOKEN = "open-sesame"
 
 
 def answer(speaker: str, text: str, labels: Sequence[str] = LABELS) -> Prediction:
-    """The label that the text names wins, else the last; the others' cosines fall from label to
-    label.
+    """The label that the text names wins, else the last; the others' cosines fall with their
+    index.
     """
     best = next((index for index, label in enumerate(labels) if label in text), len(labels) - 1)
     cosines = {

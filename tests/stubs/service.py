@@ -205,7 +205,7 @@ async def serving(
 def client_of(
     app: FastAPI, *, raise_faults: bool = True, address: str = "127.0.0.1"
 ) -> httpx.AsyncClient:
-    """A client of an application; faults come through as exceptions unless `raise_faults` is off."""
+    """A client of an application; faults come through as exceptions unless `raise_faults` is false."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=raise_faults, client=(address, 1234))
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
     client.app = app  # type: ignore[attr-defined]

@@ -11,11 +11,11 @@ from filelock import FileLock
 
 def shared_folder(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> Path:
     """The folder of this name, once `make` has filled it. No test may change what is in it."""
-    place = factory.getbasetemp()
+    base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent
-    folder, whole = place / name, place / f"{name}.whole"
-    with FileLock(place / f"{name}.lock"):
+        base = base.parent
+    folder, whole = base / name, base / f"{name}.whole"
+    with FileLock(base / f"{name}.lock"):
         if not whole.exists():
             make(folder)
             whole.touch()

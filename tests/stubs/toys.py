@@ -97,12 +97,12 @@ def make_corpus_files(
         for number in range(dialogues):
             utterances = []
             for turn in range(int(rng.integers(2, 6))):
-                said: dict[str, Any] = {"speaker": ["Ann", "Bob"][turn % 2]}
+                fields: dict[str, Any] = {"speaker": ["Ann", "Bob"][turn % 2]}
                 if several:
                     emotions = [name for name in ("anger", "joy") if rng.random() < 0.5]
                     words = [WORDS[name][int(rng.integers(3))] for name in emotions]
                     second = emotions[: int(rng.integers(len(emotions) + 1))]
-                    said |= {
+                    fields |= {
                         "text": " ".join(["The day is", *words]),
                         "emotions": emotions,
                         "annotations": [emotions, second],
@@ -110,8 +110,8 @@ def make_corpus_files(
                 else:
                     emotion = list(WORDS)[int(rng.integers(3))]
                     word = WORDS[emotion][int(rng.integers(3))]
-                    said |= {"text": f"The day is {word}", "emotion": emotion}
-                utterances.append(said)
+                    fields |= {"text": f"The day is {word}", "emotion": emotion}
+                utterances.append(fields)
             lines.append(json.dumps({"id": f"{split}-{number}", "utterances": utterances}))
         paths[split] = str(folder / f"{split}.jsonl")
         Path(paths[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")

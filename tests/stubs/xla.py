@@ -1,4 +1,4 @@
-"""What XLA is told in the processes of a test run."""
+"""Flags of XLA in the processes of a test run."""
 
 
 def flags(devices: int) -> str:

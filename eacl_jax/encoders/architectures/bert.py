@@ -136,5 +136,5 @@ class BertEncoder(Encoder):
         """
         return None
 
-    def own(self) -> Float[Array, "layers 2 prefix hidden"] | None:
+    def per_layer(self) -> Float[Array, "layers 2 prefix hidden"] | None:
         return None if self.prefix is None else self.prefix()

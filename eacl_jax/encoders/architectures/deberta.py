@@ -107,7 +107,7 @@ class DisentangledAttention(nnx.Module):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Context,
-        own: None,
+        per_layer: None,
         *,
         key: Array | None,
     ) -> Float[Array, "rows length hidden"]:

@@ -36,9 +36,9 @@ class DebertaV2Attention(DisentangledAttention):
         super().__init__(shape, span, dtype=dtype, rngs=rngs)
         project = partial(nnx.Linear, shape.hidden_size, shape.hidden_size, dtype=dtype, rngs=rngs)
         self.query, self.key, self.value = project(), project(), project()
-        own = bool(span.farthest) and not shared
-        self.position_key = project() if own and "c2p" in span.types else None
-        self.position_query = project() if own and "p2c" in span.types else None
+        separate = bool(span.farthest) and not shared
+        self.position_key = project() if separate and "c2p" in span.types else None
+        self.position_query = project() if separate and "p2c" in span.types else None
         self.shared = shared
 
     def project(self, hidden: Float[Array, "rows length hidden"]) -> tuple[Heads, Heads, Heads]:
@@ -221,15 +221,15 @@ class DebertaV2Encoder(DebertaEncoder):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Context,
-        own: None,
+        per_layer: None,
         keys: Array | None,
     ) -> Array:
         if self.convolution is None:
-            return super().run(hidden, context, own, keys)
-        first = self.run_between(0, 1, hidden, context, own, keys)
+            return super().run(hidden, context, per_layer, keys)
+        first = self.run_between(0, 1, hidden, context, per_layer, keys)
         key = None if keys is None else jax.random.fold_in(keys[0], 1)
         convolution = (
             without_gradients(self.convolution) if self.frozen_layers else self.convolution
         )
         mixed = convolution(hidden, first, context.segment_ids, key=key)
-        return self.run_between(1, self.num_layers, mixed, context, own, keys)
+        return self.run_between(1, self.num_layers, mixed, context, per_layer, keys)

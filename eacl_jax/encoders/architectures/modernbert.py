@@ -107,7 +107,7 @@ Angles = Float[Array, "rows length half"]
 
 
 class View(NamedTuple):
-    """Whom a layer's tokens see, and the angles by which their queries and keys are turned."""
+    """Which tokens a layer's tokens see, and the angles by which queries and keys are turned."""
 
     mask: Bool[Array, "rows length length"]
     angles: Angles
@@ -120,8 +120,8 @@ class Context(NamedTuple):
     nearby: View
 
 
-class Own(NamedTuple):
-    """What tells a layer from the others."""
+class Kind(NamedTuple):
+    """In what layers differ."""
 
     is_global: Bool[np.ndarray, " layers"]
     is_first: Bool[np.ndarray, " layers"]
@@ -177,14 +177,14 @@ class Layer(nnx.Module):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Context,
-        own: Own,
+        kind: Kind,
         *,
         key: Array | None,
     ) -> Float[Array, "rows length hidden"]:
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        normalized = jnp.where(own.is_first, hidden, self.attention_norm(hidden))
+        normalized = jnp.where(kind.is_first, hidden, self.attention_norm(hidden))
         mask, angles = jax.tree.map(
-            partial(jnp.where, own.is_global), context.everywhere, context.nearby
+            partial(jnp.where, kind.is_global), context.everywhere, context.nearby
         )
         parts = self.all(normalized).reshape(*hidden.shape[:2], 3, self.shape.num_heads, -1)
         query, key_heads, values = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
@@ -284,8 +284,8 @@ class ModernBertEncoder(Encoder):
             View(mask & near, angles(self.shape.local_theta)),
         )
 
-    def own(self) -> Own:
-        return Own(np.array(self.shape.is_global), np.arange(self.num_layers) == 0)
+    def per_layer(self) -> Kind:
+        return Kind(np.array(self.shape.is_global), np.arange(self.num_layers) == 0)
 
     def finish(
         self, hidden: Float[Array, "rows length hidden"], *, key: Array | None

@@ -117,7 +117,7 @@ class Layer(nnx.Module):
         self,
         hidden: Float[Array, "rows length hidden"],
         context: Context,
-        own: None,
+        per_layer: None,
         *,
         key: Array | None,
     ) -> Float[Array, "rows length hidden"]:

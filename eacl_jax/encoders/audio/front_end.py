@@ -129,7 +129,7 @@ class Positions(nnx.Module):
         """`hidden`: 0 where there is no sound, as there is none before and behind it."""
         kernel, length = self.kernel[...], self.kernel.shape[0]
         size = jnp.sqrt(jnp.sum(jnp.square(kernel), axis=(1, 2), keepdims=True))
-        told = lax.conv_general_dilated(
+        convolved = lax.conv_general_dilated(
             hidden.astype(self.dtype),
             (kernel * (self.scale[...] / size)).astype(self.dtype),
             window_strides=(1,),
@@ -137,4 +137,4 @@ class Positions(nnx.Module):
             dimension_numbers=("NWC", "WIO", "NWC"),
             feature_group_count=self.groups,
         )
-        return ACTIVATIONS[self.activation](told + self.bias[...].astype(self.dtype))
+        return ACTIVATIONS[self.activation](convolved + self.bias[...].astype(self.dtype))

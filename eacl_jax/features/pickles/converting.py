@@ -15,7 +15,7 @@ from eacl_jax.features.table import FeatureTable, Rows
 from eacl_jax.files import whole
 
 MOST_BYTES = 256 << 20
-"""A larger file is not read, if not said otherwise."""
+"""A larger file is not read, unless another limit is given."""
 
 _LEARNT = (
     "known to come from networks trained on this corpus' labels, so that scores with them are not"
@@ -28,11 +28,11 @@ class Converted:
     """What was written.
 
     Attributes:
-      told: lines for people.
+      summary: lines for people.
       warnings: what should be known before the features are used.
     """
 
-    told: tuple[str, ...]
+    summary: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -66,15 +66,18 @@ def convert(
     sentences: dict[str, dict[str, str]] = {split: {} for split in splits}
     for (key, at), (split, new) in matched.keys.items():
         sentences[split][new] = plain(found.sentences[key][at])
-    told = [f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.", *matched.told]
+    summary = [
+        f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.",
+        *matched.summary,
+    ]
     warnings = []
     of_note: dict[str, list[str]] = {}
     with whole.new_folder(out) as folder:
         for name, rows in found.features.items():
             tables: dict[str, dict[str, np.ndarray]] = {split: {} for split in splits}
-            for place, values in rows.items():
-                if place in matched.keys:
-                    split, new = matched.keys[place]
+            for position, values in rows.items():
+                if position in matched.keys:
+                    split, new = matched.keys[position]
                     tables[split][new] = values
             copies = find_copies(tables, sentences)
             notes = _notes(found, family, name)
@@ -87,14 +90,15 @@ def convert(
                 notes=notes,
             )
             width = next(iter(rows.values())).shape[1]
-            told.append(f"{name}: {width} numbers an utterance, for {_counts(tables, sentences)}.")
+            counts = _counts(tables, sentences)
+            summary.append(f"{name}: {width} numbers an utterance, for {counts}.")
             for split, each in copies.items():
                 if each.zero or each.within or each.across:
                     warnings.append(f"{name}, {split}, of {each}.")
             for note in notes:
                 of_note.setdefault(note, []).append(name)
     warnings += [f"{', '.join(names)}: {note}" for note, names in of_note.items()]
-    return Converted(tuple(told), tuple(warnings))
+    return Converted(tuple(summary), tuple(warnings))
 
 
 def _counts(tables: Mapping[str, Rows], everything: Mapping[str, Mapping[str, str]]) -> str:

@@ -36,8 +36,8 @@ class Copies:
             (self.across, "as one's of another split"),
             (self.other_words, "as one's of other words"),
         ]
-        told = [f"{size} ({size / self.utterances:.1%}) {words}" for size, words in parts if size]
-        return f"{count(self.utterances, 'utterance')}: {', '.join(told) or 'no copies'}"
+        found = [f"{size} ({size / self.utterances:.1%}) {words}" for size, words in parts if size]
+        return f"{count(self.utterances, 'utterance')}: {', '.join(found) or 'no copies'}"
 
 
 def find_copies(
@@ -48,7 +48,7 @@ def find_copies(
 
     Args:
       splits: features by split and key.
-      sentences: what was said, likewise.
+      sentences: of the utterances, likewise.
     """
     hashes: dict[str, dict[str, bytes]] = {}
     zero: collections.Counter[str] = collections.Counter()

@@ -46,12 +46,12 @@ class Matched:
 
     Attributes:
       keys: by the file's dialogue and utterance (from 0), the split and `DIALOGUE/UTTERANCE`.
-      told: what was found, lines for people.
+      summary: what was found, lines for people.
       labels: what the file's numbers stand for.
     """
 
     keys: Mapping[tuple[str, int], tuple[str, str]]
-    told: tuple[str, ...]
+    summary: tuple[str, ...]
     labels: tuple[str, ...]
 
 
@@ -63,12 +63,12 @@ def without_corpus(found: Exchanged, family: Family) -> Matched:
         for key in ids
         for at in range(len(found.labels[key]))
     }
-    told = [
+    summary = [
         "Nothing was compared with the text corpus: where its folder is given, names are its own."
     ]
     if "dev" not in found.splits:
-        told.append("The file has no dev split; with the text corpus it is made as that has it.")
-    return Matched(keys, tuple(told), LABELS.get(family, ()))
+        summary.append("The file has no dev split; with the text corpus it is made as that has it.")
+    return Matched(keys, tuple(summary), LABELS.get(family, ()))
 
 
 def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path) -> Matched:
@@ -110,7 +110,7 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
             f" numbers stand for {', '.join(labels)}: it is of another corpus, or of another order."
         )
     dialogues = {split: len(ids) for split, ids in found.splits.items()}
-    told = [
+    summary = [
         f"{len(keys)} of the file's {found.utterances} utterances are in the text corpus, in"
         f" {len(pairs)} of its {len(found.sentences)} dialogues"
         f" ({', '.join(f'{split} {count}' for split, count in dialogues.items())}).",
@@ -123,15 +123,15 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
         if key in pairs
     )
     if moved and "dev" not in found.splits:
-        told.append(f"The file has no dev split: {moved} of its train are the text corpus' dev.")
+        summary.append(f"The file has no dev split: {moved} of its train are the text corpus' dev.")
     elif moved:
-        told.append(
+        summary.append(
             counted(moved, "dialogue is", "dialogues are")
             + " in another of train and dev than in the file: the text corpus' splits are kept."
         )
     if bare := _bare(keys.values(), corpus):
-        told.append(f"Annotated utterances of the text corpus without features: {bare}.")
-    return Matched(keys, tuple(told), labels)
+        summary.append(f"Annotated utterances of the text corpus without features: {bare}.")
+    return Matched(keys, tuple(summary), labels)
 
 
 def plain(text: str) -> str:
@@ -143,12 +143,12 @@ def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:
     """The corpus' dialogue of each of the file's that has one."""
     texts = {key: tuple(map(plain, each)) for key, each in found.sentences.items()}
     there = [tuple(map(plain, spoken.texts)) for spoken in corpus]
-    place: dict[tuple[bool, str], list[int]] = collections.defaultdict(list)
+    by_id: dict[tuple[bool, str], list[int]] = collections.defaultdict(list)
     same: dict[tuple[bool, tuple[str, ...]], list[int]] = collections.defaultdict(list)
     holding: dict[tuple[bool, str], list[int]] = collections.defaultdict(list)
     for at, spoken in enumerate(corpus):
         test = spoken.split == "test"
-        place[test, spoken.id].append(at)
+        by_id[test, spoken.id].append(at)
         same[test, there[at]].append(at)
         for text in dict.fromkeys(there[at]):
             holding[test, text].append(at)
@@ -164,7 +164,7 @@ def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:
                 return
 
     for test, key in asked:
-        take(key, place[test, key])
+        take(key, by_id[test, key])
     for test, key in asked:
         if key not in pairs:
             take(key, same[test, texts[key]])
@@ -189,7 +189,7 @@ def _alike(texts: Sequence[str], there: Sequence[str]) -> float:
 
 
 def _aligned(sentences: Sequence[str], texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of the same utterances; a changed one is the same where its neighbours say so."""
+    """Indices of the same utterances; a changed one is the same where its neighbours say so."""
     ours, theirs = list(map(plain, sentences)), list(map(plain, texts))
     pairs = []
     matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
@@ -218,7 +218,7 @@ def _labels(
         most = {number: each.most_common(1)[0][0] for number, each in counts.items()}
         if len(set(most.values())) < len(most) or lowest < 0 or highest > 99:
             raise UserError(
-                f"{file}: what its labels stand for cannot be told: numbers and the text corpus'"
+                f"{file}: what its labels stand for is not clear: numbers and the text corpus'"
                 " labels do not go together. It is of another corpus."
             )
         labels = tuple(most.get(number, "?") for number in range(highest + 1))
@@ -230,9 +230,9 @@ def _labels(
     return labels
 
 
-def _bare(placed: Iterable[tuple[str, str]], corpus: Sequence[Spoken]) -> str:
-    """How many annotated utterances of each split are not among those placed."""
-    have = set(placed)
+def _bare(matched: Iterable[tuple[str, str]], corpus: Sequence[Spoken]) -> str:
+    """How many annotated utterances of each split are not among those matched."""
+    have = set(matched)
     missing = collections.Counter(
         spoken.split
         for spoken in corpus

@@ -104,7 +104,7 @@ def _read(stream: BinaryIO, size: int, most_seconds: float, where: str) -> np.nd
                 resampler.resample_chunk(block, last=last)
                 for block, last in _blocks(file, most_seconds, where)
             ]
-            # An MP3 without a header of its own (Xing's) is as long as its first frame makes
+            # An MP3 without Xing's header is as long as its first frame makes
             # believe, and libsndfile stops there.
             if file.format in _MP3 and size - stream.tell() > _TAGS:
                 raise UserError(
@@ -127,8 +127,8 @@ def _read(stream: BinaryIO, size: int, most_seconds: float, where: str) -> np.nd
 
 def _check_kind(first: bytes, where: str) -> None:
     """Raises `UserError` where the first bytes are of something else than sound."""
-    for mark, place, kind in _OTHERS:
-        if first[place:].startswith(mark):
+    for mark, start, kind in _OTHERS:
+        if first[start:].startswith(mark):
             raise UserError(
                 f"{where} is {kind}, whatever its name says; expected WAV, FLAC, MP3 or Ogg:"
                 f" {_CONVERT}."

@@ -74,7 +74,7 @@ def extract(
       maker: or the name of one, see `extractors.extractor`.
       jobs: processes; else one a core that this one may use.
       most_seconds: longer files are skipped.
-      progress: is told how many files are done, and of how many.
+      progress: is called with how many files are done, and of how many.
 
     Raises:
       UserError: there are no files, none can be used, a package is missing, or `out` cannot be
@@ -86,7 +86,7 @@ def extract(
     makes = Maker.of(maker) if isinstance(maker, str) else maker
     found = files.find(audio)
     identity = {"made_by": makes.made_by, journal.LONGEST: float(most_seconds)}
-    # Another folder's files may have the same names, sizes and times. Where it lies is told nobody.
+    # Another folder's files may have the same names, sizes and times. Its path is not written.
     folder = hashlib.blake2b(str(audio.resolve()).encode(), digest_size=8).hexdigest()
     there = journal.before(out, identity, folder)
     with journal.Journal(out, {**identity, journal.FOLDER: folder}) as kept:

@@ -59,18 +59,18 @@ class Sounds:
     folder: Path
     makers: Mapping[str, str]
 
-    def heard(self, said: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
+    def heard(self, named: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
         """Utterances with the features that they lack and that can be made of their `audio`.
 
         Args:
-          said: what to call each in a message, and it.
+          named: utterances, each behind what to call it in a message.
 
         Returns:
-          Each in its place; where its file cannot be used, why.
+          One of each, in their order; where its file cannot be used, why.
         """
         problems: dict[int, str] = {}
         wanted: dict[str, dict[str, None]] = {made_by: {} for made_by in self.makers.values()}
-        for number, (where, utterance) in enumerate(said):
+        for number, (where, utterance) in enumerate(named):
             if not (missing := self.missing(utterance)):
                 continue
             audio = str(utterance.audio)
@@ -83,7 +83,7 @@ class Sounds:
                 wanted[self.makers[name]][audio] = None
         rows, bad = self._made(wanted)
         found: list[Utterance | str] = []
-        for number, (where, utterance) in enumerate(said):
+        for number, (where, utterance) in enumerate(named):
             missing = self.missing(utterance)
             if missing and number not in problems and (reason := bad.get(str(utterance.audio))):
                 problems[number] = f"{where}: {reason}"
@@ -129,7 +129,7 @@ def heard(
       cache: the cache folder.
 
     Returns:
-      Those of the files that can be used; the others are told of in the log.
+      Those of the files that can be used; the others are named in the log.
 
     Raises:
       UserError: nothing here makes such features, or a package is missing.
@@ -152,7 +152,7 @@ def heard(
             problems.append(problem)
             continue
         found[Path(name)] = rows
-        if not full:  # said once
+        if not full:  # warned of once
             full = not _keep(todo[name], rows)
     for problem in sorted(problems)[:_SHOWN]:
         log.warning("%s", problem)

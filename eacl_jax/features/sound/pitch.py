@@ -69,8 +69,8 @@ def _candidates(
     shortest = int(rate / HIGHEST * _FINER) - 1
     longest = int(rate / LOWEST * _FINER) + 2
     size = scipy.fft.next_fast_len(window + longest // _FINER + 1, real=True)
-    own = _autocorrelation(taper[None], size)[0]
-    divisor = own[shortest:longest] / own[0]
+    of_taper = _autocorrelation(taper[None], size)[0]
+    divisor = of_taper[shortest:longest] / of_taper[0]
     period = round(rate / LOWEST)
     middle = slice((window - period) // 2, (window + period) // 2)
     frames = np.lib.stride_tricks.sliding_window_view(sound, window)[:: round(STEP * rate)]
@@ -101,23 +101,23 @@ def _autocorrelation(frames: Float[np.ndarray, "n W"], size: int) -> Float[np.nd
 
 
 def _highest(curve: Float[np.ndarray, "n L"]) -> tuple[np.ndarray, np.ndarray]:
-    """The places and heights of the highest peaks of each row, between samples; heights of 0 where
-    there are fewer.
+    """The positions and heights of the highest peaks of each row, between samples; heights of 0
+    where there are fewer.
     """
     middle = curve[:, 1:-1]
     is_peak = (middle > curve[:, :-2]) & (middle >= curve[:, 2:]) & (middle > _VOICING / 2)
     ranked = np.where(is_peak, middle, 0)
-    places = np.argpartition(ranked, -_CANDIDATES, axis=1)[:, -_CANDIDATES:]
-    there = np.take_along_axis(ranked, places, axis=1) > 0
+    indices = np.argpartition(ranked, -_CANDIDATES, axis=1)[:, -_CANDIDATES:]
+    there = np.take_along_axis(ranked, indices, axis=1) > 0
     before, at, after = (
-        np.take_along_axis(curve, places + each, axis=1).astype(np.float64) for each in range(3)
+        np.take_along_axis(curve, indices + each, axis=1).astype(np.float64) for each in range(3)
     )
     bend = np.where(there, 2 * at - before - after, 1)
     shift = np.where(there & (bend > 0), (after - before) / np.maximum(2 * bend, 1e-12), 0)
     heights = at + (after - before) * shift / 4
     # Noise and the window's division may reach beyond 1: by as much less is it believed.
     heights = np.where(heights > 1, 1 / np.maximum(heights, 1), heights)
-    return places + 1 + shift, np.where(there, heights, 0)
+    return indices + 1 + shift, np.where(there, heights, 0)
 
 
 def _path(

@@ -11,7 +11,7 @@ from eacl_jax.data.inputs import read_labels, read_record, read_utterance
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, count
 from eacl_jax.errors import UserError
-from eacl_jax.features.own import with_flat_features
+from eacl_jax.features.given import with_flat_features
 from eacl_jax.recognizer.prediction import ALONE, Prediction
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.schemas import LONGEST_NAME, AskedDialogue, AskedUtterance

@@ -320,11 +320,11 @@ def test_other_entries_and_shared_storage(tmp_path: Path) -> None:
     }
     entries |= {"sparse": table.to_sparse(), "meta": table.to("meta"), 3: table}
     torch.save(entries, tmp_path / TORCH)
-    held = contents(tmp_path)
-    assert held.keys() == {"a.weight", "b.weight", "row", "c"}
-    np.testing.assert_array_equal(held["a.weight"], held["b.weight"])
-    assert held["row"].tolist() == [3, 4, 5]
-    np.testing.assert_array_equal(held["c"], held["a.weight"].T)
+    found = contents(tmp_path)
+    assert found.keys() == {"a.weight", "b.weight", "row", "c"}
+    np.testing.assert_array_equal(found["a.weight"], found["b.weight"])
+    assert found["row"].tolist() == [3, 4, 5]
+    np.testing.assert_array_equal(found["c"], found["a.weight"].T)
 
 
 class Harmful:
@@ -485,11 +485,11 @@ def test_shards(format: str, tmp_path: Path) -> None:
     stem, suffix = single.split(".")
     names = sorted(TENSORS)
     files = {f"{stem}-0000{1 + part}-of-00002.{suffix}": names[part::2] for part in (0, 1)}
-    for file, held in files.items():
-        write({name: TENSORS[name] for name in held}, tmp_path / file)
+    for file, part in files.items():
+        write({name: TENSORS[name] for name in part}, tmp_path / file)
     index = tmp_path / f"{single}.index.json"
     index.write_text(
-        json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}})
+        json.dumps({"weight_map": {name: file for file, part in files.items() for name in part}})
     )
     assert Checkpoint(tmp_path).path == index
     encoder = load_parameters(abstract_encoder(CONFIGS["roberta"]), Checkpoint(tmp_path))

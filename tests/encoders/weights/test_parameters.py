@@ -71,13 +71,13 @@ def test_round_trip_of_a_prefix(prefix: PrefixShape, tmp_path: Path) -> None:
         load_parameters(abstract_encoder(CONFIGS["roberta"]), checkpoint)
 
 
-@pytest.mark.parametrize("own_name", [True, False])
-def test_tied_embeddings_under_their_other_name(own_name: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("under_its_name", [True, False])
+def test_tied_embeddings_under_their_other_name(under_its_name: bool, tmp_path: Path) -> None:
     """Older T5 files hold the table twice, or as the encoder's alone."""
 
     def change(tensors: dict[str, np.ndarray]) -> None:
         tensors["encoder.embed_tokens.weight"] = tensors["shared.weight"]
-        if not own_name:
+        if not under_its_name:
             del tensors["shared.weight"]
 
     chex.assert_trees_all_equal(

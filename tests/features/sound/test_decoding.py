@@ -79,7 +79,7 @@ def test_silence_is_sound():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "part"),
     [
         (b"", "is empty (0 bytes)"),
         (b"hello, this is no sound\n", "is text"),
@@ -96,9 +96,9 @@ def test_silence_is_sound():
         (encoded(noise(3.0), "FLAC")[:20_000], "damaged"),
     ],
 )
-def test_what_is_no_sound_is_told_in_a_line(content, told):
+def test_what_is_no_sound_is_refused_in_a_line(content, part):
     message = problem(content, where="ann.wav")
-    assert told in message or (told == "damaged" and "cut off" in message), message
+    assert part in message or (part == "damaged" and "cut off" in message), message
     assert message.startswith("ann.wav")
 
 
@@ -148,15 +148,15 @@ def test_an_mp3_that_does_not_tell_its_length_is_not_cut_silently():
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "told"),
+    ("rate", "channels", "part"),
     [(2**31 - 1, 1, "samples a second"), (10, 1, "samples a second"), (RATE, 500, "channels")],
 )
-def test_headers_that_would_make_much_of_little(rate, channels, told):
+def test_headers_that_would_make_much_of_little(rate, channels, part):
     header = bytearray(wav(np.zeros(4000)))
     header[22:24] = struct.pack("<H", channels)
     header[24:28] = struct.pack("<I", rate)
     header[32:34] = struct.pack("<H", channels * 2)
-    assert told in problem(bytes(header))
+    assert part in problem(bytes(header))
 
 
 def test_too_many_bytes_and_samples(monkeypatch):

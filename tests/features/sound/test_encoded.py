@@ -55,7 +55,7 @@ def test_longest_is_asked_for(tmp_path, longest, found):
     assert found in done.output
 
 
-def test_what_memory_does_not_hold_is_told(tmp_path, monkeypatch):
+def test_what_memory_does_not_hold_is_refused(tmp_path, monkeypatch):
     def fail(self, sounds):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 

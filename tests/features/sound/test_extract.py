@@ -88,7 +88,7 @@ def test_bad_files_are_listed_and_skipped(tmp_path):
     done = extract(audio, tmp_path / "out", most_seconds=1)
     assert done.utterances == 4
     assert sorted(done.skipped) == ["empty.mp3", "long.wav", "phone.m4a", "text.wav"]
-    assert all(told.startswith(name) for name, told in done.skipped.items())
+    assert all(problem.startswith(name) for name, problem in done.skipped.items())
     assert facts(tmp_path / "out")["skipped"] == done.skipped
     assert sorted(read(tmp_path / "out")["all"]) == ["d0/0", "d0/2", "d1/1", "d1/3"]
 

@@ -21,14 +21,14 @@ def test_of_a_file_and_of_bytes_alike(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("made_by", "told"),
+    ("made_by", "message"),
     [
         ("prosody 9", r"made by 'prosody 9' cannot be made of sound here, only those by"),
         ("", r"what made these features of sound is not known"),
     ],
 )
-def test_unknown_makers(made_by, told):
-    with pytest.raises(UserError, match=told):
+def test_unknown_makers(made_by, message):
+    with pytest.raises(UserError, match=message):
         make(made_by, wav(sine(200)))
 
 

@@ -1,4 +1,4 @@
-"""Features of one's own dialogues, for a model that is known."""
+"""Features of the dialogues that a user gives a model."""
 
 import logging
 import re
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from eacl_jax.errors import UserError
-from eacl_jax.features import own as module
+from eacl_jax.features import given as module
 from eacl_jax.features import table
+from eacl_jax.features.given import GivenFeatures, feature_columns, read_cells, read_given
 from eacl_jax.features.modality import Modality
-from eacl_jax.features.own import Own, feature_columns, read_cells, read_own
 from eacl_jax.features.table import FeatureTable
 
 VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("loudness", "pitch"), "test 1")
@@ -29,16 +29,16 @@ def refused(what, match):
 def test_the_models_columns_are_taken_by_name(tmp_path):
     file = tmp_path / "voice.csv"
     file.write_text("id,pitch,other,loudness\na/0,1,2,3\na_1,4,5,\n")
-    own = read_own([f"voice={file}"], {"voice": VOICE})["voice"]
-    np.testing.assert_array_equal(own.of("a", 0), row(3, 1))
-    np.testing.assert_array_equal(own.of("a", 1), row(np.nan, 4))
-    assert own.of("a", 2) is None
+    given = read_given([f"voice={file}"], {"voice": VOICE})["voice"]
+    np.testing.assert_array_equal(given.of("a", 0), row(3, 1))
+    np.testing.assert_array_equal(given.of("a", 1), row(np.nan, 4))
+    assert given.of("a", 2) is None
     file.write_text("id,pitch,level\na/0,1,2\n")
-    refused(lambda: read_own([f"voice={file}"], {"voice": VOICE}), "no column 'loudness'")
+    refused(lambda: read_given([f"voice={file}"], {"voice": VOICE}), "no column 'loudness'")
     # Without names on one of the sides only the width can be compared.
-    assert read_own([f"face={file}"], {"face": FACE})["face"].of("a", 0).tolist() == [[1, 2]]
+    assert read_given([f"face={file}"], {"face": FACE})["face"].of("a", 0).tolist() == [[1, 2]]
     file.write_text("id,pitch\na/0,1\n")
-    refused(lambda: read_own([f"face={file}"], {"face": FACE}), "has 1 numbers there.*reads 2")
+    refused(lambda: read_given([f"face={file}"], {"face": FACE}), "has 1 numbers there.*reads 2")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_models_columns_are_taken_by_name(tmp_path):
     ],
 )
 def test_wrong_options_are_refused(given, match):
-    refused(lambda: read_own(given, {"voice": VOICE}), match)
+    refused(lambda: read_given(given, {"voice": VOICE}), match)
 
 
 def test_keys_that_repeat_in_splits_say_the_split(tmp_path, caplog):
@@ -58,26 +58,26 @@ def test_keys_that_repeat_in_splits_say_the_split(tmp_path, caplog):
     folder = tmp_path / "voice"
     table.write(FeatureTable(splits, VOICE.columns, "test 2"), folder)
     with caplog.at_level(logging.WARNING):
-        own = read_own([f"voice={folder}"], {"voice": VOICE})["voice"]
+        given = read_given([f"voice={folder}"], {"voice": VOICE})["voice"]
     assert "made by test 2, and those that the model was trained on by test 1" in caplog.text
-    assert own.of("1", 0) is None
-    assert own.of("2", 0) is None
-    assert own.of("test_1", 0).tolist() == [[3, 4]]
+    assert given.of("1", 0) is None
+    assert given.of("2", 0) is None
+    assert given.of("test_1", 0).tolist() == [[3, 4]]
 
 
 def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
-    own = Own("voice", {"12/0": row(1)}, "--features voice")
-    assert own.of("12", 0) is not None
-    refused(lambda: own.of("train_12", 0), "may be those of '12/0' or of 'train_12/0'")
+    given = GivenFeatures("voice", {"12/0": row(1)}, "--features voice")
+    assert given.of("12", 0) is not None
+    refused(lambda: given.of("train_12", 0), "may be those of '12/0' or of 'train_12/0'")
     monkeypatch.setattr(module, "ENOUGH", 3)
-    lost = Own("voice", {"x-1": row(1)}, "--features voice")
+    lost = GivenFeatures("voice", {"x-1": row(1)}, "--features voice")
     assert lost.of("a", 0) is None
     refused(lost.check_found, "Their keys are 'x-1', ..., and the input's first .* 'a/0'")
     lost.of("a", 1)
     refused(lambda: lost.of("a", 2), "no utterance of the input has features there")
     lost.resumed = True
     lost.check_found()
-    named = Own("voice", {"x-1": row(1)}, "--features voice")
+    named = GivenFeatures("voice", {"x-1": row(1)}, "--features voice")
     assert named.of("a", 0, "x-1") is not None
 
 
@@ -91,41 +91,43 @@ def test_features_of_two_utterances_or_of_none_are_refused(monkeypatch):
     ],
 )
 def test_own_ids_are_keys_as_features_name_them(key, identity, its):
-    own = Own("voice", {key: row(1)}, "voice")
-    assert own.of("a", 0, identity) is not None
-    own.check_found()
-    lost = Own("voice", {"x": row(1)}, "voice")
+    given = GivenFeatures("voice", {key: row(1)}, "voice")
+    assert given.of("a", 0, identity) is not None
+    given.check_found()
+    lost = GivenFeatures("voice", {"x": row(1)}, "voice")
     assert lost.of("a", 0, identity) is None
     refused(lost.check_found, re.escape(f"first utterances are 'a/0'{its}; keys are"))
 
 
 def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(monkeypatch):
     rows = {f"{d}_{n}": row(n) for d in "abc" for n in (1, 2, 3)}
-    own = Own("voice", rows, "--features voice")
+    given = GivenFeatures("voice", rows, "--features voice")
     for number in range(3):
-        own.of("a", number)
-    refused(own.check_found, "--features voice: the numbers .* one too high")
+        given.of("a", number)
+    refused(given.check_found, "--features voice: the numbers .* one too high")
     monkeypatch.setattr(module, "SOME", 6)
-    own = Own("voice", rows, "--features voice")
+    given = GivenFeatures("voice", rows, "--features voice")
     for dialogue in "ab":
         for number in range(3):
-            own.of(dialogue, number)
-    refused(lambda: own.of("c", 0), "one too high")
+            given.of(dialogue, number)
+    refused(lambda: given.of("c", 0), "one too high")
     # The first utterances of each dialogue, of which the file knows more.
-    own = Own("voice", {f"{d}_{n}": row(n) for d in "ab" for n in range(9)}, "--features voice")
+    given = GivenFeatures(
+        "voice", {f"{d}_{n}": row(n) for d in "ab" for n in range(9)}, "--features voice"
+    )
     for dialogue in "ab":
         for number in range(3):
-            own.of(dialogue, number)
-    own.check_found()
+            given.of(dialogue, number)
+    given.check_found()
     # Ids of their own stand for themselves.
-    own = Own("voice", {f"a-{n}": row(n) for n in (1, 2, 3)}, "--features voice")
+    given = GivenFeatures("voice", {f"a-{n}": row(n) for n in (1, 2, 3)}, "--features voice")
     for number in range(3):
-        own.of("a", number, f"a-{number + 1}")
-    own.check_found()
+        given.of("a", number, f"a-{number + 1}")
+    given.check_found()
 
 
 @pytest.mark.parametrize(
-    ("rows", "asked", "told"),
+    ("rows", "asked", "message"),
     [
         (
             {0: 2, 1: 3, 2: 4},
@@ -144,23 +146,23 @@ def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(mon
         ({0: 9, 1: 9, 2: 9}, {1: 2, 2: 3}, ""),  # the first utterances
     ],
 )
-def test_dialogues_that_are_numbered_from_elsewhere_are_refused(rows, asked, told):
+def test_dialogues_that_are_numbered_from_elsewhere_are_refused(rows, asked, message):
     made = {f"d{number}/{n}": row(n) for number, count in rows.items() for n in range(count)}
-    own = Own("voice", made, "--features voice")
+    given = GivenFeatures("voice", made, "--features voice")
     for number, count in asked.items():
         for n in range(count):
-            own.of(f"d{number}", n)
-    if told:
-        refused(own.check_found, told)
+            given.of(f"d{number}", n)
+    if message:
+        refused(given.check_found, message)
     else:
-        own.check_found()
+        given.check_found()
 
 
 def test_numbers_far_apart_take_no_time():
-    own = Own("voice", {"1/1717000000000": row(1)}, "--features voice")
-    own.of("1", 1717000000000)
-    own.of("1", 5)
-    own.check_found()
+    given = GivenFeatures("voice", {"1/1717000000000": row(1)}, "--features voice")
+    given.of("1", 1717000000000)
+    given.of("1", 5)
+    given.check_found()
 
 
 def test_columns_of_a_table():

@@ -1,4 +1,4 @@
-"""Features of one's own dialogues, for a model that is known: from a file or folder, NAME=PATH, or
+"""Features of the dialogues that a user gives a model: from a file or folder, NAME=PATH, or
 from a table's columns NAME.COLUMN.
 """
 
@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 1000
 """Utterances of which at least one must have features: where none has, the keys do not fit. After
-so many rows it is told, for the first time, that utterances may be missing between others."""
+so many rows it is logged, for the first time, that utterances may be missing between others."""
 
 SOME = 50
 """Rows of whole dialogues that say whether the numbers of utterances are off by one."""
 
 
-class Own:
+class GivenFeatures:
     """Features of one modality, of utterances that come one after the other.
 
     Attributes:
@@ -109,7 +109,7 @@ class Own:
 
     def _end_dialogue(self) -> None:
         """Counts the dialogue that has ended. Early, as answers are written on the way: after the
-        first dialogues that tell; of what may be right, after many.
+        first dialogues that show a mistake; of what may be right, after many.
         """
         self._counted.add(self._dialogue, self._numbers, numbered=self._numbered)
         self._numbers = set()
@@ -129,9 +129,9 @@ class Own:
         return digest.hexdigest()
 
 
-def read_own(
+def read_given(
     given: Sequence[str], modalities: Mapping[str, Modality], option: str = "features"
-) -> dict[str, Own]:
+) -> dict[str, GivenFeatures]:
     """The features that options name, by modality.
 
     Args:
@@ -143,7 +143,7 @@ def read_own(
     Raises:
       UserError: one is not of this form, cannot be read, or is not what the model reads.
     """
-    found: dict[str, Own] = {}
+    found: dict[str, GivenFeatures] = {}
     for item in given:
         name, equals, path = (part.strip() for part in item.partition("="))
         if not equals or not name or not path:
@@ -169,7 +169,7 @@ def read_own(
                 made_by,
             )
         rows = _fitted(_merged(table), table.columns, modalities[name], where)
-        found[name] = Own(name, rows, where)
+        found[name] = GivenFeatures(name, rows, where)
     return found
 
 
@@ -189,8 +189,8 @@ def _merged(table: FeatureTable) -> Rows:
 
 def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str) -> Rows:
     """In the model's columns."""
-    if (places := places_of(columns, modality, where)) is not None:
-        return {key: each[:, places] for key, each in rows.items()}
+    if (found := columns_of(columns, modality, where)) is not None:
+        return {key: each[:, found] for key, each in rows.items()}
     width = next((each.shape[1] for each in rows.values()), modality.width)
     if width != modality.width:
         raise UserError(
@@ -200,7 +200,7 @@ def _fitted(rows: Rows, columns: tuple[str, ...], modality: Modality, where: str
     return rows
 
 
-def places_of(columns: tuple[str, ...], modality: Modality, where: str) -> list[int] | None:
+def columns_of(columns: tuple[str, ...], modality: Modality, where: str) -> list[int] | None:
     """Where in a table the model's columns stand, from 0; None where one has no names.
 
     Raises:
@@ -267,7 +267,7 @@ def with_flat_features(
     *,
     again: bool = False,
 ) -> Utterance:
-    """An utterance with the features that its own fields `NAME.COLUMN` are, whatever fields others
+    """An utterance with the features that its fields `NAME.COLUMN` are, whatever fields others
     have: its answer must not depend on what else is asked. Where nothing is known of a column, the
     field is there and empty.
 
@@ -309,9 +309,9 @@ def all_with_flat_features(
     """`with_flat_features` of each utterance; `where` the dialogue is, such as file and line."""
     if not modalities:
         return dialogue
-    place = f"{where}{': ' * bool(where)}dialogue {dialogue.id!r:.60} utterance"
+    prefix = f"{where}{': ' * bool(where)}dialogue {dialogue.id!r:.60} utterance"
     utterances = tuple(
-        with_flat_features(each, modalities, f"{place} {number}", again=again)
+        with_flat_features(each, modalities, f"{prefix} {number}", again=again)
         for number, each in enumerate(dialogue.utterances)
     )
     return dataclasses.replace(dialogue, utterances=utterances)
