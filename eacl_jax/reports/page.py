@@ -10,7 +10,7 @@ from eacl_jax.files.whole import write_text
 from eacl_jax.reports import annotators, drawing, figures, modalities, sections, sequence
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
-from eacl_jax.reports.projection import Map, cosines, project
+from eacl_jax.reports.projection import Map, label_cosines, project
 from eacl_jax.reports.settings import settings_list
 from eacl_jax.reports.several import WIDE, Several
 from eacl_jax.reports.style import TABLES_STYLE
@@ -64,7 +64,7 @@ def write_report(
       gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
       predictions: the same, under "stage_one" and "stage_two".
       representations: float [N, m], test utterances after the mapping.
-      anchors: float [C, m] under "stage_one" and "stage_two".
+      anchors: float [C k, m] under "stage_one" and "stage_two", the k of a label side by side.
       probabilities: with several labels, stage two's of test, float [N, C].
       thresholds: with several labels, from which probability on stage two answers each.
 
@@ -99,6 +99,11 @@ def write_report(
     features = modalities.section(gallery, config, results, names, labels)
     chain = sequence.section(config, results)
     sorted_labels = [labels[i] for i in order]
+    width = representations.shape[1]
+    first, second = (
+        vectors.reshape(len(labels), -1, width)[order].reshape(-1, width)
+        for vectors in (before, after)
+    )
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
@@ -109,9 +114,7 @@ def write_report(
             features,
             annotated,
             _map_section(gallery, project(representations, before, after), names, groups),
-            _anchors_section(
-                gallery, before[order], after[order], sorted_labels, [names[i] for i in order]
-            ),
+            _anchors_section(gallery, first, second, sorted_labels, [names[i] for i in order]),
             _learning_section(gallery, config, results, history),
             f"<h2>Settings</h2>{settings_list(config)}</main>",
         )
@@ -163,10 +166,12 @@ def _check(
             f" {representations.shape}."
         )
     for name, vectors in (("stage_one", before), ("stage_two", after)):
-        if vectors.shape != (len(labels), representations.shape[1]):
-            expected = (len(labels), representations.shape[1])
+        classes, width = len(labels), representations.shape[1]
+        fits = vectors.ndim == 2 and vectors.shape[1] == width and len(vectors) == len(before)
+        if not fits or not len(vectors) or len(vectors) % classes:
             raise ValueError(
-                f"anchors[{name!r}] must be [C, m] = {expected}, got shape {vectors.shape}."
+                f"anchors[{name!r}] must be [C k, m] with C = {classes}, m = {width} and the same"
+                f" k in both stages, got shape {vectors.shape}."
             )
 
 
@@ -219,11 +224,13 @@ def _map_section(
         if (gold[places.rows] == len(names)).any()
         else ""
     )
+    each = len(places.after) // len(names)
+    marks = "the anchors" if each == 1 else f"the {each} anchors of each label"
     caption = (
         f"A dot is a test utterance ({shown}) in the colour and shape of its gold label.{others}"
-        " Large marks are the anchors that an utterance is compared with: hollow after stage one,"
+        f" Large marks are {marks} that an utterance is compared with: hollow after stage one,"
         " filled after stage two, joined by a line where they moved. Good: every label’s dots"
-        f" gather around its own anchor. {reading}"
+        f" gather around {'its anchor' if each == 1 else 'the anchors of its colour'}. {reading}"
     )
     figure = gallery.show(
         "map",
@@ -253,24 +260,31 @@ def _anchors_section(
     ):
         if not np.isfinite(vectors).all():
             continue
-        matrix = cosines(vectors)
+        matrix = label_cosines(vectors, len(labels))
         shown.append(
             gallery.show(
                 f"anchors_{stage}",
                 lambda theme, matrix=matrix: figures.draw_cosines(theme, matrix, names),  # type: ignore[misc]
                 title=title,
-                alt=f"Cosine of every anchor to every other, {title.lower()}.",
+                alt=f"Cosine of every label’s anchor to every other’s, {title.lower()}.",
                 caption=sections.closest(matrix, labels),
                 width=drawing.matrix_width(len(labels)),
                 shrinks=len(labels) <= drawing.ROOMY,
             )
         )
+    each = len(after) // len(labels)
+    several = (
+        f"A label has {each} anchors: a number is of the two, one of each label, that are nearest"
+        " to each other. "
+        if each > 1
+        else ""
+    )
     return (
         "<h2>How far apart the anchors are</h2><p>Cosine between the labels’ anchors: 1 is the same"
         " direction (blue), 0 a "
         "right angle, −1 opposite (orange). The lower off the diagonal, the better the labels are"
         " told apart. "
-        f"{sections.turned(before, after, labels)}</p>"
+        f"{several}{sections.turned(before, after, labels)}</p>"
         f'<div class="{"alone" if len(labels) > WIDE else "pair"}">{"".join(shown)}</div>'
     )
 
@@ -331,8 +345,8 @@ def _learning_section(
                 title="Angle between anchors in stage one",
                 alt="Mean angle of each anchor to its nearest one by training step.",
                 caption=(
-                    "Mean angle of each anchor to its nearest neighbour, seen from the anchors’"
-                    " centre. The angle term makes it larger."
+                    "Mean angle of each anchor to the nearest one of another label, seen from the"
+                    " anchors’ centre. The angle term makes it larger."
                 ),
                 width=drawing.WIDTH,
             )

@@ -370,7 +370,7 @@ def mistakes(counts: Int[np.ndarray, "C C"], labels: Sequence[str]) -> str:
 
 
 def closest(matrix: Float[np.ndarray, "C C"], labels: Sequence[str]) -> str:
-    """The two anchors with the smallest angle, in words."""
+    """The two labels with the smallest angle between anchors, in words."""
     rows, columns = np.triu_indices(len(labels), k=1)
     if not len(rows) or not np.isfinite(matrix).all():
         return ""
@@ -382,9 +382,9 @@ def closest(matrix: Float[np.ndarray, "C C"], labels: Sequence[str]) -> str:
 
 
 def turned(
-    before: Float[np.ndarray, "C m"], after: Float[np.ndarray, "C m"], labels: Sequence[str]
+    before: Float[np.ndarray, "A m"], after: Float[np.ndarray, "A m"], labels: Sequence[str]
 ) -> str:
-    """How far stage two turned the anchors, in words."""
+    """How far stage two turned the anchors, one or several a label, in words."""
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
         return "Some anchors are not finite numbers: the run diverged."
     if np.array_equal(before, after):
@@ -392,5 +392,7 @@ def turned(
     cosine = (unit(before.astype(np.float64)) * unit(after.astype(np.float64))).sum(axis=1)
     angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     most = int(angles.argmax())
-    furthest = f"most of all {quoted(labels[most])}: {angles[most]:.1f}°"
+    each = len(angles) // len(labels)
+    label = f"{'one of ' if each > 1 else ''}{quoted(labels[most // each])}"
+    furthest = f"most of all {label}: {angles[most]:.1f}°"
     return f"Stage two turned the anchors by {angles.mean():.1f}° on average, {furthest}."
