@@ -295,6 +295,11 @@ def _leave(
                 for stage, found in answered.items()
                 if found.answering.offsets
             },
+            calibration_without_offsets={
+                stage.value: found.plain_temperature
+                for stage, found in answered.items()
+                if found.plain_temperature is not None
+            },
             decisions={
                 stage.value: found.answering.decisions
                 for stage, found in answered.items()
