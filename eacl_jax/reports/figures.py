@@ -75,10 +75,15 @@ def draw_cosines(theme: Theme, matrix: Float[np.ndarray, "C C"], names: Sequence
 
 
 def draw_map(
-    theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequence[str]
+    theme: Theme,
+    places: Map,
+    gold: Int[np.ndarray, " N"],
+    names: Sequence[str],
+    what: str = "anchor",
 ) -> Figure:
     """Test utterances by gold label, with each label's anchors of stage one (hollow) and of stage
-    two (filled), one or several. A label index of C stands for several labels, or none.
+    two (filled), one or several. A label index of C stands for several labels, or none. `what` an
+    anchor is called.
     """
     drawn = gold[places.rows]
     others = places.points[drawn == len(names)]
@@ -181,7 +186,7 @@ def draw_map(
         fontsize=11.5,
     )
     for text, name in zip(
-        legend.get_texts(), [*names, "anchor, stage one", "anchor, stage two"], strict=True
+        legend.get_texts(), [*names, f"{what}, stage one", f"{what}, stage two"], strict=True
     ):
         text.set_text(name)
     _label_anchors(figure, axes, places.after, of_anchors, names, theme)
@@ -283,6 +288,7 @@ def draw_dev(
     measure: str,
     chosen: Mapping[int, int | None],
     chosen_on: Mapping[int, str],
+    what: str = "anchors",
 ) -> Figure:
     """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs
     are ringed.
@@ -290,13 +296,14 @@ def draw_dev(
     Args:
       key: field of the epoch rows. measure: its name in words.
       chosen: epoch by stage (1 or 2). chosen_on: the split that chose it, by stage.
+      what: stage two moves.
     """
     figure = new_figure(WIDTH, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, stage, colour in ((left, 1, theme.before), (right, 2, theme.after)):
         epochs, scores = values(history, stage, "epoch", key)
         axes.set_title(
-            "stage one: learning" if stage == 1 else "stage two: anchors only",
+            "stage one: learning" if stage == 1 else f"stage two: {what} only",
             fontsize=10.5,
             loc="left",
         )

@@ -95,6 +95,7 @@ def write_report(
     else:
         by_label = _labels_section(gallery, results, labels, names, gold, given)
         groups = gold
+    by_logits = sections.classifies(config)
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
     chain = sequence.section(config, results)
@@ -107,14 +108,18 @@ def write_report(
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
-            f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
+            f"<main>{sections.measures_table(results)}{sections.calibration(config, results)}",
             levels,
             by_label,
             chain,
             features,
             annotated,
-            _map_section(gallery, project(representations, before, after), names, groups),
-            _anchors_section(gallery, first, second, sorted_labels, [names[i] for i in order]),
+            _map_section(
+                gallery, project(representations, before, after), names, groups, by_logits
+            ),
+            _axes_section(first, second, sorted_labels)
+            if by_logits
+            else _anchors_section(gallery, first, second, sorted_labels, [names[i] for i in order]),
             _learning_section(gallery, config, results, history),
             f"<h2>Settings</h2>{settings_list(config)}</main>",
         )
@@ -204,7 +209,11 @@ def _labels_section(
 
 
 def _map_section(
-    gallery: Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray
+    gallery: Gallery,
+    places: Map | None,
+    names: Sequence[str],
+    gold: np.ndarray,
+    by_logits: bool,
 ) -> str:
     if places is None:
         why = "there are no test utterances, or some vectors are not finite numbers"
@@ -225,25 +234,39 @@ def _map_section(
         else ""
     )
     each = len(places.after) // len(names)
+    what = "axis" if by_logits else "anchor"
     marks = "the anchors" if each == 1 else f"the {each} anchors of each label"
+    marks += " that an utterance is compared with"
+    if by_logits:
+        marks = "the labels’ axes, and dots the directions of the logits, whatever their size"
     caption = (
         f"A dot is a test utterance ({shown}) in the colour and shape of its gold label.{others}"
-        f" Large marks are {marks} that an utterance is compared with: hollow after stage one,"
-        " filled after stage two, joined by a line where they moved. Good: every label’s dots"
-        f" gather around {'its anchor' if each == 1 else 'the anchors of its colour'}. {reading}"
+        f" Large marks are {marks}: hollow after stage one, filled after stage two, joined by a"
+        " line where they moved. Good: every label’s dots"
+        f" gather around {f'its {what}' if each == 1 else 'the anchors of its colour'}. {reading}"
     )
     figure = gallery.show(
         "map",
-        lambda theme: figures.draw_map(theme, places, gold, names),
+        lambda theme: figures.draw_map(theme, places, gold, names, what),
         title="What the encoder learned to tell apart",
         alt=(
-            f"{places.method} map of the test utterances, coloured by gold label, with the anchors"
-            " of both stages."
+            f"{places.method} map of the test utterances, coloured by gold label, with the"
+            f" {'axes' if by_logits else 'anchors'} of both stages."
         ),
         caption=caption,
         width=drawing.MAP_WIDTH,
     )
     return f'<h2>Map of the test utterances</h2><div class="beside">{figure}</div>'
+
+
+def _axes_section(before: np.ndarray, after: np.ndarray, labels: Sequence[str]) -> str:
+    """In place of `_anchors_section` where the classifier alone was trained."""
+    return (
+        "<h2>The axes of the logits</h2><p>This run trained a classifier alone, whose logits"
+        " answer: it has no anchors. Its labels’ axes stand at right angles after stage one,"
+        " whatever was learned, so how far apart they are says nothing of how well labels are told"
+        f" apart. {sections.turned(before, after, labels, 'axes')}</p>"
+    )
 
 
 def _anchors_section(
@@ -296,8 +319,12 @@ def _learning_section(
     history: Sequence[Mapping[str, Any]],
 ) -> str:
     key, measure = sections.primary(config, results)
+    what = "axes" if sections.classifies(config) else "anchors"
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
+    terms = "the total and its two main terms before weighting"
+    if sections.classifies(config):
+        terms = "the classifier’s cross-entropy"
     shown = []
     chosen = {
         number: sections.at(results, stage, "best_epoch")
@@ -311,12 +338,12 @@ def _learning_section(
             gallery.show(
                 "dev_by_epoch",
                 lambda theme: figures.draw_dev(
-                    theme, history, f"dev_{key}", measure, chosen, chosen_on
+                    theme, history, f"dev_{key}", measure, chosen, chosen_on, what
                 ),
                 title=f"Dev {measure} by epoch",
                 alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
                 caption=(
-                    "The ring is the epoch that was kept. Epoch 0 of stage two: the anchors before"
+                    f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"
                     " any adaptation."
                 ),
                 width=drawing.WIDTH,
@@ -330,8 +357,8 @@ def _learning_section(
                 title="Loss of stage one",
                 alt="Losses of stage one by training step.",
                 caption=(
-                    "What training makes smaller: the total and its two main terms before"
-                    " weighting. Faint: each logged step; bold: their running mean."
+                    f"What training makes smaller: {terms}. Faint: each logged step; bold: their"
+                    " running mean."
                     f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,

@@ -384,7 +384,7 @@ def test_several_anchors_a_label_are_compared_by_the_nearest(
         draw(theme)
         return b""
 
-    def draw_map(theme: Any, places: Any, gold: Any, names: Any) -> None:
+    def draw_map(theme: Any, places: Any, *_: Any) -> None:
         drawn["map"] = places.after
 
     def draw_cosines(theme: Any, matrix: np.ndarray, names: Any) -> None:
@@ -408,3 +408,27 @@ def test_of_several_anchors_the_label_that_turned_most_is_named() -> None:
     assert sections.turned(before, after, ["a", "b"]).endswith(
         "most of all one of “<bdi>b</bdi>”: 45.0°."
     )
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_classifiers_axes_are_no_anchors(run: dict[str, Any], tmp_path: Path) -> None:
+    run["config"]["loss"]["ce_weight"] = 1.0
+    run["results"]["stage_two"]["best_epoch"] = 0
+    run["results"]["stage_two"]["calibration"] = {
+        "temperature": 1.5,
+        "expected_calibration_error": {"dev": 7.0, "test": 5.62},
+        "expected_calibration_error_uncalibrated": {"dev": 13.0, "test": 11.65},
+    }
+    for stage in ("stage_one", "stage_two"):
+        run["anchors"][stage] = np.eye(7, 16)
+    run["history"] = [{k: v for k, v in row.items() if k != "angle"} for row in run["history"]]
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    text = Reader(html).text.partition("All 1")[0]
+    assert "it is not that of a softmax of the logits" in text
+    assert 'id="anchors_stage' not in html
+    assert "Stage two left the axes where they were." in text
+    assert "it has no anchors" in text
+    assert text.partition("Settings")[0].count("anchor") == 1
+    run["results"]["stage_two"]["test"]["jaccard"] = 50.0
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "softmax" not in text  # several labels: the size of logits counts
