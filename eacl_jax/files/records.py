@@ -73,11 +73,13 @@ def bounded(
     at_least: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
+    default_factory: Any = dataclasses.MISSING,
 ) -> Any:
     """A dataclass field whose number must lie within bounds; `build` checks it."""
     bounds = {"above": above, "at_least": at_least, "at_most": at_most, "below": below}
     return dataclasses.field(
         default=default,
+        default_factory=default_factory,
         metadata={"bounds": {name: b for name, b in bounds.items() if b is not None}},
     )
 

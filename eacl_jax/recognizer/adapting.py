@@ -69,21 +69,25 @@ def adapted(
             answering.scores(before),
             None if held_out is None else plain.scores(held_out),
             temperature=calibration[Stage.TWO],
+            of_adapted=settings.plain_temperature(Stage.TWO),
             folds=min(few_shot.FOLDS, len(np.unique(numbers))),
             today=today,
         )
     offsets, chain = settings.offsets, settings.chain
     # Other probabilities than those that dev's labels got.
     sets = settings.sets if report.chained else None
+    without = settings.calibration_without_offsets
     if not report.kept:
         moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
+        without = {stage: fitted for stage, fitted in without.items() if stage != Stage.TWO}
         chain = None
     changed = dataclasses.replace(
         settings,
         calibration=calibration,
         offsets=offsets,
+        calibration_without_offsets=without,
         decisions=decisions,
         chain=chain,
         sets=sets,
@@ -99,9 +103,15 @@ def calibrated(
 ) -> Settings:
     """Probabilities that fit the examples, and the same answers; arguments as of `adapted`."""
     calibration, decisions = dict(settings.calibration), dict(settings.decisions)
+    without = dict(settings.calibration_without_offsets)
     for stage, of_stage in anchors.items():
         answering = settings.answering(stage)
         cosines = answering.cosines(reps, of_stage)
+        if answering.offsets:
+            plain = dataclasses.replace(answering, offsets=())
+            without[stage] = fit_temperature(
+                plain.scores(cosines), targets, near=settings.plain_temperature(stage)
+            )
         if isinstance(answering, SeveralAnswering):
             scores = answering.plain_scores(cosines)
             decisions[stage] = recalibrated(decisions[stage], scores, targets)
@@ -109,7 +119,12 @@ def calibrated(
             calibration[stage] = fit_temperature(
                 answering.scores(cosines), targets, near=calibration[stage]
             )
-    return dataclasses.replace(settings, calibration=calibration, decisions=decisions)
+    return dataclasses.replace(
+        settings,
+        calibration=calibration,
+        calibration_without_offsets=without,
+        decisions=decisions,
+    )
 
 
 def check_annotated(dialogues: Sequence[Dialogue], settings: Settings) -> None:

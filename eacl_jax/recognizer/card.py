@@ -394,6 +394,12 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
         else ""
     )
     scores = "(scores + offsets)" if settings.offsets else "scores"
+    by = (
+        " Scores are of the cosines of the logits with the labels' axes, whatever the logits' size:"
+        " confidence and calibration error are not those of a softmax of the logits."
+        if settings.head == "predictor"
+        else ""
+    )
     alone = "Probabilities are", "; T was fitted on dev and changes no answer"
     if settings.chain is not None:
         alone = (
@@ -401,7 +407,7 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
             ", T fitted on dev, and those of stage two are then weighed by the chain",
         )
     return (
-        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{note} Expected"
+        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{by}{note} Expected"
         " calibration error in percent, without T and with it:\n\n"
         + _table(("", "T", *columns), rows)
     )

@@ -220,6 +220,7 @@ def report(
     held_out: Float[np.ndarray, "N C"] | None,
     *,
     temperature: float,
+    of_adapted: float | None = None,
     folds: int = 0,
     today: Today | None = None,
 ) -> tuple[Adaptation, float]:
@@ -231,7 +232,9 @@ def report(
       labels: of the examples, in 0..C-1.
       before: their scores with the anchors before.
       held_out: those of `held_out_cosines`.
-      temperature: that calibrates the answers before; the same where nothing was held out.
+      temperature: that calibrates the answers before; that of adapted ones is fitted near to it.
+      of_adapted: in its place where that was fitted to scores of another kind. Where nothing was
+        held out, nothing is fitted.
       folds: that were held out.
       today: what is answered before where a chain answers. Where that is better, nothing changes:
         the temperature is of what the chain goes by.
@@ -244,15 +247,16 @@ def report(
 
     was = weighted_f1(before.argmax(axis=1) if today is None else today.answers)
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+    of_adapted = temperature if of_adapted is None else of_adapted
     if held_out is None:
-        return Adaptation(counts, was, None, None), temperature
+        return Adaptation(counts, was, None, None), of_adapted
     moved = weighted_f1(held_out.argmax(axis=1))
     kept = moved <= was
     if kept and today is not None:
         error = expected_calibration_error(today.probabilities, labels, answers=today.answers)
         return Adaptation(counts, was, moved, error, folds, kept, chained=True), temperature
     answers = before if kept else held_out
-    temperature = fit_temperature(answers, labels, near=temperature)
+    temperature = fit_temperature(answers, labels, near=temperature if kept else of_adapted)
     error = expected_calibration_error(probabilities(answers, temperature), labels)
     return (
         Adaptation(counts, was, moved, error, folds, kept),

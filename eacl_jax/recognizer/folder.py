@@ -56,6 +56,8 @@ class Settings:
       anchors_per_label: k; the anchors of a label stand side by side in [C k, m].
       offsets: by stage, what is added to the labels' scores, in their order; none for a stage that
         is not there.
+      calibration_without_offsets: what `calibration` is of the same scores without their offsets,
+        for anchors that do without; none for a stage without offsets.
       task: "single" or "multi": whether an utterance has one label or may have several, or none.
       decisions: by stage, how several labels are decided on; none with one label.
       head: what makes representations: "mapping", or "predictor", the classifier, whose
@@ -80,6 +82,9 @@ class Settings:
     calibration: dict[str, float] = bounded(at_least=1e-30, at_most=1e30)
     anchors_per_label: int = bounded(1, at_least=1)
     offsets: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    calibration_without_offsets: dict[str, float] = bounded(
+        default_factory=dict, at_least=1e-30, at_most=1e30
+    )
     head: Literal["mapping", "predictor"] = "mapping"
     task: TaskName = "single"
     decisions: dict[str, Decisions] = dataclasses.field(default_factory=dict)
@@ -110,6 +115,10 @@ class Settings:
         if not self.several:
             return Answering(*how)
         return SeveralAnswering(*how, self.decisions[stage], self.head == "predictor")
+
+    def plain_temperature(self, stage: str) -> float:
+        """What calibrates a stage's scores without offsets, as far as is known."""
+        return self.calibration_without_offsets.get(stage, self.calibration[stage])
 
     def chain_of(self, stage: str) -> Chain | None:
         """What answers dialogues by a stage's anchors; only stage two's have one."""
@@ -179,7 +188,11 @@ def read_settings(file: Path) -> Settings:
 
 def _check_offsets(settings: Settings) -> list[str]:
     """What is wrong with the offsets, a line a stage."""
-    problems = []
+    problems = [
+        f"config.calibration_without_offsets.{stage}: expected stages of config.offsets only."
+        for stage in settings.calibration_without_offsets
+        if stage not in settings.offsets
+    ]
     for stage, offsets in settings.offsets.items():
         if stage not in set(Stage):
             problems.append(

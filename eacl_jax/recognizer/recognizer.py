@@ -172,6 +172,7 @@ class EmotionRecognizer:
         anchors: dict[str, np.ndarray],
         calibration: dict[str, float],
         offsets: dict[str, tuple[float, ...]] | None = None,
+        calibration_without_offsets: dict[str, float] | None = None,
         decisions: dict[str, Decisions] | None = None,
         modalities: Mapping[str, Modality] | None = None,
         thirds: Mapping[str, Thirds] | None = None,
@@ -191,7 +192,7 @@ class EmotionRecognizer:
           graphdef: static half of the Model.
           params: its parameters.
           anchors: as in the constructor.
-          calibration, offsets: see `Settings`.
+          calibration, offsets, calibration_without_offsets: see `Settings`.
           decisions: likewise; with them an utterance may have several labels.
           modalities, thirds, chain, sets: likewise.
           facts: of the run.
@@ -210,6 +211,7 @@ class EmotionRecognizer:
             calibration=calibration,
             anchors_per_label=config.anchors_per_label,
             offsets=offsets or {},
+            calibration_without_offsets=calibration_without_offsets or {},
             task="multi" if decisions else "single",
             decisions=decisions or {},
             head="predictor" if config.classifies else "mapping",
@@ -483,6 +485,11 @@ class EmotionRecognizer:
             each on its own, and their mean counts: "gratitude=grateful|says thank you". At least
             two labels. The closer they are to what training told apart, the better the answers.
 
+        Their probabilities are not calibrated: nothing says how often such answers are right. They
+        are as sharp as those of stage one, by the temperature that fits its scores without offsets
+        (`Settings.offsets`), as these labels have none. `adapt` and `calibrate` fit them to
+        annotated dialogues.
+
         Raises:
           LabelsError: this recognizer's anchors were not made of words; or words are empty, or
             cannot be told apart: the encoder reads the same tokens in them, or gives them the same
@@ -502,7 +509,7 @@ class EmotionRecognizer:
         longest = self.settings.prompt.max_tokens
         anchors = self.runtime.label_anchors(self.tokenizer, taxonomy, longest)
         warnings += check_anchors(taxonomy, anchors)
-        temperature = self.settings.calibration[Stage.ONE]
+        temperature = self.settings.plain_temperature(Stage.ONE)
         settings = dataclasses.replace(
             self.settings,
             labels=taxonomy.labels,
@@ -511,6 +518,7 @@ class EmotionRecognizer:
             # Of the labels before.
             anchors_per_label=1,
             offsets={},
+            calibration_without_offsets={},
             chain=None,
             sets=None,
             decisions=self.settings.decisions_of_others(len(taxonomy)),

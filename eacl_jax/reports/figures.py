@@ -61,7 +61,7 @@ def draw_confusion(theme: Theme, counts: Int[np.ndarray, "C C"], names: Sequence
 
 
 def draw_cosines(theme: Theme, matrix: Float[np.ndarray, "C C"], names: Sequence[str]) -> Figure:
-    """Cosine of every anchor to every other, always on the scale from -1 to 1."""
+    """Cosine of every label's anchor to every other's, always on the scale from -1 to 1."""
     width = matrix_width(len(names))
     figure = new_figure(width, width * 0.94)
     axes = figure.add_subplot()
@@ -75,10 +75,15 @@ def draw_cosines(theme: Theme, matrix: Float[np.ndarray, "C C"], names: Sequence
 
 
 def draw_map(
-    theme: Theme, places: Map, gold: Int[np.ndarray, " N"], names: Sequence[str]
+    theme: Theme,
+    places: Map,
+    gold: Int[np.ndarray, " N"],
+    names: Sequence[str],
+    what: str = "anchor",
 ) -> Figure:
-    """Test utterances by gold label, with each label's anchor of stage one (hollow) and of stage
-    two (filled). A label index of C stands for several labels, or none.
+    """Test utterances by gold label, with each label's anchors of stage one (hollow) and of stage
+    two (filled), one or several. A label index of C stands for several labels, or none. `what` an
+    anchor is called.
     """
     drawn = gold[places.rows]
     others = places.points[drawn == len(names)]
@@ -111,9 +116,9 @@ def draw_map(
             linewidths=0,
         )
     halo = [withStroke(linewidth=4, foreground=theme.surface)]
-    for label in range(len(names)):
-        colour, marker = _colour(theme, label), _marker(label)
-        first, second = places.before[label], places.after[label]
+    of_anchors = np.repeat(np.arange(len(names)), len(places.after) // len(names))
+    for label, first, second in zip(of_anchors, places.before, places.after, strict=True):
+        colour, marker = _colour(theme, int(label)), _marker(int(label))
         axes.plot(
             [first[0], second[0]],
             [first[1], second[1]],
@@ -181,11 +186,15 @@ def draw_map(
         fontsize=11.5,
     )
     for text, name in zip(
-        legend.get_texts(), [*names, "anchor, stage one", "anchor, stage two"], strict=True
+        legend.get_texts(), [*names, f"{what}, stage one", f"{what}, stage two"], strict=True
     ):
         text.set_text(name)
-    _label_anchors(figure, axes, places.after, names, theme)
+    _label_anchors(figure, axes, places.after, of_anchors, names, theme)
     return figure
+
+
+_TOGETHER = 80.0
+"""Points between two anchors of a label from which on each has its name."""
 
 
 def _colour(theme: Theme, label: int) -> str:
@@ -199,12 +208,13 @@ def _marker(label: int) -> str:
 def _label_anchors(
     figure: Figure,
     axes: Axes,
-    anchors: Float[np.ndarray, "C 2"],
+    anchors: Float[np.ndarray, "A 2"],
+    labels: Int[np.ndarray, " A"],
     names: Sequence[str],
     theme: Theme,
 ) -> None:
     """Writes each anchor's name where it hides no anchor or other name and is nearest to its own; a
-    line leads to a far one.
+    line leads to a far one. Anchors of one label that lie together are named once.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # Lays the axes out: until then data has no place in pixels.
@@ -215,11 +225,17 @@ def _label_anchors(
     room = axes.get_window_extent(renderer)
     halo = [withStroke(linewidth=3.5, foreground=theme.surface)]
     to_data = axes.transData.inverted().transform
-    for own, (centre, name) in enumerate(zip(centres, names, strict=True)):
+    named: list[int] = []
+    for own, (centre, label) in enumerate(zip(centres, labels, strict=True)):
+        others = labels != label
+        alike = [other for other in named if not others[other]]
+        if alike and np.linalg.norm(centres[alike] - centre, axis=1).min() < _TOGETHER * point:
+            continue
+        named.append(own)
         text = axes.text(
             0,
             0,
-            name,
+            names[label],
             fontweight="bold",
             fontsize=12,
             ha="center",
@@ -246,7 +262,7 @@ def _label_anchors(
                 cost += (
                     20.0
                     * point**2
-                    * float(np.maximum(distances[own] - np.delete(distances, own), 0.0).sum())
+                    * float(np.maximum(distances[own] - distances[others], 0.0).sum())
                 )
                 if cost + 1e-3 * away < best[0]:
                     best = (cost + 1e-3 * away, away, middle, box)
@@ -272,6 +288,7 @@ def draw_dev(
     measure: str,
     chosen: Mapping[int, int | None],
     chosen_on: Mapping[int, str],
+    what: str = "anchors",
 ) -> Figure:
     """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs
     are ringed.
@@ -279,13 +296,14 @@ def draw_dev(
     Args:
       key: field of the epoch rows. measure: its name in words.
       chosen: epoch by stage (1 or 2). chosen_on: the split that chose it, by stage.
+      what: stage two moves.
     """
     figure = new_figure(WIDTH, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, stage, colour in ((left, 1, theme.before), (right, 2, theme.after)):
         epochs, scores = values(history, stage, "epoch", key)
         axes.set_title(
-            "stage one: learning" if stage == 1 else "stage two: anchors only",
+            "stage one: learning" if stage == 1 else f"stage two: {what} only",
             fontsize=10.5,
             loc="left",
         )

@@ -18,7 +18,7 @@ from eacl_jax.reports import (
 )
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.names import figure_names
-from eacl_jax.reports.projection import Map, cosines, project
+from eacl_jax.reports.projection import Map, label_cosines, project
 from eacl_jax.reports.settings import settings_list
 from eacl_jax.reports.several import WIDE, Several
 from eacl_jax.reports.style import TABLES_STYLE
@@ -72,7 +72,7 @@ def write_report(
       gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
       predictions: the same, under "stage_one" and "stage_two".
       representations: float [N, m], test utterances after the mapping.
-      anchors: float [C, m] under "stage_one" and "stage_two".
+      anchors: float [C k, m] under "stage_one" and "stage_two", the k of a label side by side.
       probabilities: with several labels, stage two's of test, float [N, C].
       thresholds: with several labels, from which probability on stage two answers each.
 
@@ -104,24 +104,32 @@ def write_report(
         by_label = _labels_section(gallery, results, labels, names, gold, given)
         groups = gold
     unsure = abstention.section(gallery, results)
+    by_logits = sections.classifies(config)
     levels, annotated = annotators.levels_table(results), annotators.section(results)
     features = modalities.section(gallery, config, results, names, labels)
     chain = sequence.section(config, results)
     sorted_labels = [labels[i] for i in order]
+    width = representations.shape[1]
+    first, second = (
+        vectors.reshape(len(labels), -1, width)[order].reshape(-1, width)
+        for vectors in (before, after)
+    )
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
-            f"<main>{sections.measures_table(results)}{sections.calibration(results)}",
+            f"<main>{sections.measures_table(results)}{sections.calibration(config, results)}",
             levels,
             by_label,
             unsure,
             chain,
             features,
             annotated,
-            _map_section(gallery, project(representations, before, after), names, groups),
-            _anchors_section(
-                gallery, before[order], after[order], sorted_labels, [names[i] for i in order]
+            _map_section(
+                gallery, project(representations, before, after), names, groups, by_logits
             ),
+            _axes_section(first, second, sorted_labels)
+            if by_logits
+            else _anchors_section(gallery, first, second, sorted_labels, [names[i] for i in order]),
             _learning_section(gallery, config, results, history),
             f"<h2>Settings</h2>{settings_list(config)}</main>",
         )
@@ -173,10 +181,12 @@ def _check(
             f" {representations.shape}."
         )
     for name, vectors in (("stage_one", before), ("stage_two", after)):
-        if vectors.shape != (len(labels), representations.shape[1]):
-            expected = (len(labels), representations.shape[1])
+        classes, width = len(labels), representations.shape[1]
+        fits = vectors.ndim == 2 and vectors.shape[1] == width and len(vectors) == len(before)
+        if not fits or not len(vectors) or len(vectors) % classes:
             raise ValueError(
-                f"anchors[{name!r}] must be [C, m] = {expected}, got shape {vectors.shape}."
+                f"anchors[{name!r}] must be [C k, m] with C = {classes}, m = {width} and the same"
+                f" k in both stages, got shape {vectors.shape}."
             )
 
 
@@ -209,7 +219,11 @@ def _labels_section(
 
 
 def _map_section(
-    gallery: Gallery, places: Map | None, names: Sequence[str], gold: np.ndarray
+    gallery: Gallery,
+    places: Map | None,
+    names: Sequence[str],
+    gold: np.ndarray,
+    by_logits: bool,
 ) -> str:
     if places is None:
         why = "there are no test utterances, or some vectors are not finite numbers"
@@ -229,24 +243,40 @@ def _map_section(
         if (gold[places.rows] == len(names)).any()
         else ""
     )
+    each = len(places.after) // len(names)
+    what = "axis" if by_logits else "anchor"
+    marks = "the anchors" if each == 1 else f"the {each} anchors of each label"
+    marks += " that an utterance is compared with"
+    if by_logits:
+        marks = "the labels’ axes, and dots the directions of the logits, whatever their size"
     caption = (
         f"A dot is a test utterance ({shown}) in the colour and shape of its gold label.{others}"
-        " Large marks are the anchors that an utterance is compared with: hollow after stage one,"
-        " filled after stage two, joined by a line where they moved. Good: every label’s dots"
-        f" gather around its own anchor. {reading}"
+        f" Large marks are {marks}: hollow after stage one, filled after stage two, joined by a"
+        " line where they moved. Good: every label’s dots"
+        f" gather around {f'its {what}' if each == 1 else 'the anchors of its colour'}. {reading}"
     )
     figure = gallery.show(
         "map",
-        lambda theme: figures.draw_map(theme, places, gold, names),
+        lambda theme: figures.draw_map(theme, places, gold, names, what),
         title="What the encoder learned to tell apart",
         alt=(
-            f"{places.method} map of the test utterances, coloured by gold label, with the anchors"
-            " of both stages."
+            f"{places.method} map of the test utterances, coloured by gold label, with the"
+            f" {'axes' if by_logits else 'anchors'} of both stages."
         ),
         caption=caption,
         width=drawing.MAP_WIDTH,
     )
     return f'<h2>Map of the test utterances</h2><div class="beside">{figure}</div>'
+
+
+def _axes_section(before: np.ndarray, after: np.ndarray, labels: Sequence[str]) -> str:
+    """In place of `_anchors_section` where the classifier alone was trained."""
+    return (
+        "<h2>The axes of the logits</h2><p>This run trained a classifier alone, whose logits"
+        " answer: it has no anchors. Its labels’ axes stand at right angles after stage one,"
+        " whatever was learned, so how far apart they are says nothing of how well labels are told"
+        f" apart. {sections.turned(before, after, labels, 'axes')}</p>"
+    )
 
 
 def _anchors_section(
@@ -263,24 +293,31 @@ def _anchors_section(
     ):
         if not np.isfinite(vectors).all():
             continue
-        matrix = cosines(vectors)
+        matrix = label_cosines(vectors, len(labels))
         shown.append(
             gallery.show(
                 f"anchors_{stage}",
                 lambda theme, matrix=matrix: figures.draw_cosines(theme, matrix, names),  # type: ignore[misc]
                 title=title,
-                alt=f"Cosine of every anchor to every other, {title.lower()}.",
+                alt=f"Cosine of every label’s anchor to every other’s, {title.lower()}.",
                 caption=sections.closest(matrix, labels),
                 width=drawing.matrix_width(len(labels)),
                 shrinks=len(labels) <= drawing.ROOMY,
             )
         )
+    each = len(after) // len(labels)
+    several = (
+        f"A label has {each} anchors: a number is of the two, one of each label, that are nearest"
+        " to each other. "
+        if each > 1
+        else ""
+    )
     return (
         "<h2>How far apart the anchors are</h2><p>Cosine between the labels’ anchors: 1 is the same"
         " direction (blue), 0 a "
         "right angle, −1 opposite (orange). The lower off the diagonal, the better the labels are"
         " told apart. "
-        f"{sections.turned(before, after, labels)}</p>"
+        f"{several}{sections.turned(before, after, labels)}</p>"
         f'<div class="{"alone" if len(labels) > WIDE else "pair"}">{"".join(shown)}</div>'
     )
 
@@ -292,8 +329,12 @@ def _learning_section(
     history: Sequence[Mapping[str, Any]],
 ) -> str:
     key, measure = sections.primary(config, results)
+    what = "axes" if sections.classifies(config) else "anchors"
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
+    terms = "the total and its two main terms before weighting"
+    if sections.classifies(config):
+        terms = "the classifier’s cross-entropy"
     shown = []
     chosen = {
         number: sections.at(results, stage, "best_epoch")
@@ -307,12 +348,12 @@ def _learning_section(
             gallery.show(
                 "dev_by_epoch",
                 lambda theme: figures.draw_dev(
-                    theme, history, f"dev_{key}", measure, chosen, chosen_on
+                    theme, history, f"dev_{key}", measure, chosen, chosen_on, what
                 ),
                 title=f"Dev {measure} by epoch",
                 alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
                 caption=(
-                    "The ring is the epoch that was kept. Epoch 0 of stage two: the anchors before"
+                    f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"
                     " any adaptation."
                 ),
                 width=drawing.WIDTH,
@@ -326,8 +367,8 @@ def _learning_section(
                 title="Loss of stage one",
                 alt="Losses of stage one by training step.",
                 caption=(
-                    "What training makes smaller: the total and its two main terms before"
-                    " weighting. Faint: each logged step; bold: their running mean."
+                    f"What training makes smaller: {terms}. Faint: each logged step; bold: their"
+                    " running mean."
                     f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,
@@ -341,8 +382,8 @@ def _learning_section(
                 title="Angle between anchors in stage one",
                 alt="Mean angle of each anchor to its nearest one by training step.",
                 caption=(
-                    "Mean angle of each anchor to its nearest neighbour, seen from the anchors’"
-                    " centre. The angle term makes it larger."
+                    "Mean angle of each anchor to the nearest one of another label, seen from the"
+                    " anchors’ centre. The angle term makes it larger."
                 ),
                 width=drawing.WIDTH,
             )

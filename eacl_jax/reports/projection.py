@@ -19,14 +19,15 @@ class Map:
     Attributes:
       method: "t-SNE" or "PCA".
       rows: which of the N utterances are drawn.
-      points: where they lie. before, after: where the anchors of stage one and of stage two do.
+      points: where they lie. before, after: where the anchors of stage one and of stage two do, a
+        label's side by side.
     """
 
     method: str
     rows: Int[np.ndarray, " n"]
     points: Float[np.ndarray, "n 2"]
-    before: Float[np.ndarray, "C 2"]
-    after: Float[np.ndarray, "C 2"]
+    before: Float[np.ndarray, "A 2"]
+    after: Float[np.ndarray, "A 2"]
 
 
 def unit(vectors: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
@@ -35,10 +36,14 @@ def unit(vectors: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     return vectors / np.where(norms > 0, norms, 1.0)
 
 
-def cosines(vectors: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n n"]:
-    """Cosine of every row to every row."""
-    directions = unit(np.asarray(vectors, np.float64))
-    return np.clip(directions @ directions.T, -1.0, 1.0)
+def label_cosines(anchors: Float[np.ndarray, "A m"], classes: int) -> Float[np.ndarray, "C C"]:
+    """Cosine of every label's anchor to every other's; of labels with several (A = C k, a label's
+    side by side) of the two that are nearest. A label to itself: 1.
+    """
+    several = len(anchors) // classes
+    directions = unit(np.asarray(anchors, np.float64))
+    every = np.clip(directions @ directions.T, -1.0, 1.0)
+    return every.reshape(classes, several, classes, several).max(axis=(1, 3))
 
 
 def _principal(vectors: Float[np.ndarray, "n m"], most: int) -> Float[np.ndarray, "n k"]:
@@ -52,8 +57,8 @@ def _principal(vectors: Float[np.ndarray, "n m"], most: int) -> Float[np.ndarray
 
 def project(
     representations: Float[np.ndarray, "N m"],
-    before: Float[np.ndarray, "C m"],
-    after: Float[np.ndarray, "C m"],
+    before: Float[np.ndarray, "A m"],
+    after: Float[np.ndarray, "A m"],
 ) -> Map | None:
     """Lays directions (vectors of length 1, as the cosine score sees them) on a plane, utterances
     and anchors together.

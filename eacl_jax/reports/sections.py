@@ -104,9 +104,12 @@ def headline(
     key, measure = primary(config, results)
     first, second = (percent(results, stage, "test", key) for stage, _ in STAGES)
     chain = ", dialogues as sequences" if at(results, "sequence", "kept") else ""
+    adapted, learned = "anchors", "representations"
+    if classifies(config):
+        adapted, learned = "axes of the logits", "classifier"
     bars = [
-        (f"Stage two: anchors adapted{chain}", second, "after"),
-        ("Stage one: representations learned", first, "before"),
+        (f"Stage two: {adapted} adapted{chain}", second, "after"),
+        (f"Stage one: {learned} learned", first, "before"),
     ]
     beside = []
     if first is not None and second is not None:
@@ -151,6 +154,11 @@ def selected_on_test(config: Mapping[str, Any]) -> bool:
     return bool(at(config, "compat", "select_on_test"))
 
 
+def classifies(config: Mapping[str, Any]) -> bool:
+    """`Config.classifies`: what stands as anchors are then the axes of the classifier's logits."""
+    return at(config, "loss", "ce_weight") == 1
+
+
 def _choice(config: Mapping[str, Any], results: Mapping[str, Any], measure: str) -> str:
     chosen = []
     for stage, name in STAGES:
@@ -161,7 +169,8 @@ def _choice(config: Mapping[str, Any], results: Mapping[str, Any], measure: str)
         if mean_of := at(results, stage, "mean_of"):
             words = f"the mean of the weights of epochs {', '.join(map(str, mean_of))}"
         if stage == "stage_two" and epoch == 0:
-            words = "epoch 0, the anchors as stage one left them (no later epoch did better)"
+            what = "axes" if classifies(config) else "anchors"
+            words = f"epoch 0, the {what} as stage one left them (no later epoch did better)"
         chosen.append(f"{name.lower()} {words}")
     which = f" Chosen: {'; '.join(chosen)}." if chosen else ""
     if selected_on_test(config):
@@ -240,7 +249,7 @@ def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
     )
 
 
-def calibration(results: Mapping[str, Any]) -> str:
+def calibration(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """What stage two's probabilities are worth, in a paragraph; nothing where the run did not
     measure it.
     """
@@ -264,8 +273,16 @@ def calibration(results: Mapping[str, Any]) -> str:
         f" accuracy differ by <strong>{shown(after)}</strong> points (expected calibration error,"
         f" 15 bins; {shown(before)} before scores were divided by"
         f" {shown(percent(results, 'stage_two', 'calibration', 'temperature'))}, the temperature"
-        f" that fits dev{', and answers weighed by those around them' if chain else ''}).</p>"
+        f" that fits dev{', and answers weighed by those around them' if chain else ''})."
+        f"{_BY_DIRECTION if classifies(config) else ''}</p>"
     )
+
+
+_BY_DIRECTION = (
+    " The classifier’s confidence is here by the direction of its logits (their cosines with the"
+    " labels’ axes), whatever their size: it is not that of a softmax of the logits, and neither is"
+    " this error."
+)
 
 
 def class_table(
@@ -370,7 +387,7 @@ def mistakes(counts: Int[np.ndarray, "C C"], labels: Sequence[str]) -> str:
 
 
 def closest(matrix: Float[np.ndarray, "C C"], labels: Sequence[str]) -> str:
-    """The two anchors with the smallest angle, in words."""
+    """The two labels with the smallest angle between anchors, in words."""
     rows, columns = np.triu_indices(len(labels), k=1)
     if not len(rows) or not np.isfinite(matrix).all():
         return ""
@@ -382,15 +399,20 @@ def closest(matrix: Float[np.ndarray, "C C"], labels: Sequence[str]) -> str:
 
 
 def turned(
-    before: Float[np.ndarray, "C m"], after: Float[np.ndarray, "C m"], labels: Sequence[str]
+    before: Float[np.ndarray, "A m"],
+    after: Float[np.ndarray, "A m"],
+    labels: Sequence[str],
+    what: str = "anchors",
 ) -> str:
-    """How far stage two turned the anchors, in words."""
+    """How far stage two turned the anchors, one or several a label, in words; `what` they are."""
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
-        return "Some anchors are not finite numbers: the run diverged."
+        return f"Some {what} are not finite numbers: the run diverged."
     if np.array_equal(before, after):
-        return "Stage two left the anchors where they were."
+        return f"Stage two left the {what} where they were."
     cosine = (unit(before.astype(np.float64)) * unit(after.astype(np.float64))).sum(axis=1)
     angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     most = int(angles.argmax())
-    furthest = f"most of all {quoted(labels[most])}: {angles[most]:.1f}°"
-    return f"Stage two turned the anchors by {angles.mean():.1f}° on average, {furthest}."
+    each = len(angles) // len(labels)
+    label = f"{'one of ' if each > 1 else ''}{quoted(labels[most // each])}"
+    furthest = f"most of all {label}: {angles[most]:.1f}°"
+    return f"Stage two turned the {what} by {angles.mean():.1f}° on average, {furthest}."

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.metrics import silhouette_score
 
+from eacl_jax.reports.projection import label_cosines
 from eacl_jax.studies.statistics import label_scores
 
 # A silhouette takes the distance of every two utterances.
@@ -140,11 +141,7 @@ def anchor_angles(anchors: Float[np.ndarray, "A m"], classes: int) -> Float[np.n
     """Angles of every two labels' anchors in degrees: the smallest where a label has several
     (A = C k); of a label with itself 0.
     """
-    several = len(anchors) // classes
-    units = _units(anchors)
-    cosines = np.clip(units @ units.T, -1.0, 1.0)
-    nearest = cosines.reshape(classes, several, classes, several).max(axis=(1, 3))
-    angles = np.degrees(np.arccos(nearest))
+    angles = np.degrees(np.arccos(label_cosines(anchors, classes)))
     np.fill_diagonal(angles, 0.0)
     return angles
 
@@ -156,12 +153,6 @@ def smallest_angle(anchors: Float[np.ndarray, "A m"], classes: int) -> float | N
     angles = anchor_angles(anchors, classes)
     between = angles[~np.eye(classes, dtype=bool)]
     return _finite(between.min()) if len(between) else None
-
-
-def _units(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float64)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1.0)
 
 
 def _silhouette(vectors: np.ndarray, groups: np.ndarray) -> float | None:

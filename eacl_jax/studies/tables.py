@@ -109,6 +109,8 @@ def _cells(row: Row) -> dict[str, Any]:
         for measure, found in row.scores.get(split, {}).items():
             cells |= _estimate(f"{split}_{measure}", found)
         cells[f"{split}_calibration_error"] = row.calibration_error.get(split)
+    # Only where there is such a row.
+    cells |= {"calibration_error_note": words.BY_DIRECTION} if words.by_direction(row) else {}
     cells["smallest_angle"] = row.smallest_angle
     for name in ("parameters", "trained", "examples_per_second", "seconds_an_epoch", "seconds"):
         cells[name] = getattr(row.cost, name, None)

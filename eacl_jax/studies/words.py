@@ -195,6 +195,19 @@ def without_angles(rows: Sequence[Row]) -> str:
     )
 
 
+BY_DIRECTION = (
+    "of confidence by the cosines of the classifier's logits with the labels' axes, not by a"
+    " softmax of the logits"
+)
+
+
+def by_direction(row: Row) -> bool:
+    """Whether a row's calibration error is `BY_DIRECTION`: with several labels an utterance the
+    size of logits counts.
+    """
+    return row.by_logits and bool(row.calibration_error) and "jaccard" not in row.scores["test"]
+
+
 def marked(table: Table, row: Row, measure: str) -> bool:
     """Whether a row differs from the first variant's of the same stage, by a comparison that the
     study names. Answers of no stage are read against stage two's.

@@ -61,6 +61,7 @@ class Answered:
       scores: of the labels, [N, C] by split.
       answers: by split; see `Task`.
       calibration: of the scores.
+      plain_temperature: that fits the scores without offsets on dev; None: they have none.
       chain: over the labels of a dialogue, which answers and scores come from; None: from each
         utterance alone.
     """
@@ -69,6 +70,7 @@ class Answered:
     scores: Mapping[str, np.ndarray]
     answers: Mapping[str, np.ndarray]
     calibration: Calibration
+    plain_temperature: float | None = None
     chain: Chain | None = None
 
 
@@ -97,7 +99,12 @@ def answer(
             for split, found in cosines.items()
         }
     found = calibrate(experiment, scores, factor, before)
-    return Answered(answering, scores, answers, found)
+    without = (
+        experiment.task.fit_temperature(plain.scores(cosines["dev"]), experiment.gold("dev"))
+        if answering.offsets
+        else None
+    )
+    return Answered(answering, scores, answers, found, without)
 
 
 def dialogue_numbers(examples: Sequence[Example]) -> Int[np.ndarray, " N"]:

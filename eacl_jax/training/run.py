@@ -297,6 +297,11 @@ def _leave(
                 for stage, found in answered.items()
                 if found.answering.offsets
             },
+            calibration_without_offsets={
+                stage.value: found.plain_temperature
+                for stage, found in answered.items()
+                if found.plain_temperature is not None
+            },
             decisions={
                 stage.value: found.answering.decisions
                 for stage, found in answered.items()
@@ -344,11 +349,7 @@ def _leave(
             gold=experiment.gold("test"),
             predictions={stage.value: found.answers["test"] for stage, found in answered.items()},
             representations=reps["test"],
-            # Of several anchors a label, their mean.
-            anchors={
-                name: found.reshape(len(experiment.counts), -1, found.shape[1]).mean(axis=1)
-                for name, found in anchors.items()
-            },
+            anchors=anchors,
             **_probabilities(answered[Stage.TWO]),
         )
         said.insert(0, f"report   {context.named(page)}")

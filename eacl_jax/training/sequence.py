@@ -130,7 +130,10 @@ def with_chain(
             for split in SCORED_SPLITS
         },
     )
-    return Answered(alone.answering, scores, answers, calibration, chain), results
+    made = dataclasses.replace(
+        alone, scores=scores, answers=answers, calibration=calibration, chain=chain
+    )
+    return made, results
 
 
 def _laid_out(dialogues: Sequence[Dialogue]) -> tuple[np.ndarray, Turns]:

@@ -192,3 +192,7 @@ def test_the_prior_counts_as_far_as_dev_gains(toy, tmp_path, setting, sign):
             for a in np.arange(0, 2.05, 0.05)
         )
         assert results.of(stage).dev.weighted_f1 == pytest.approx(best)
+        # By what other labels, without offsets, are as sharp as these.
+        fitted = {stage: task.fit_temperature(plain, dev.gold)} if factor else {}
+        known = model.settings.calibration_without_offsets
+        assert {k: known[k] for k in known if k == stage} == pytest.approx(fitted, rel=1e-3)

@@ -2,6 +2,7 @@
 NumPy finds by hand, of whatever becomes of the recognizer.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance
+from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from tests.stubs.recognizers import (
     ANSWERINGS,
@@ -93,6 +95,40 @@ def test_other_labels_have_an_anchor_each_and_no_offsets():
     np.testing.assert_allclose(probabilities(own).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("offsets", [{}, {"stage_two": (2.0, -1.5, 0.25)}])
+def test_other_labels_have_the_temperature_of_stage_ones_scores(offsets):
+    plain = recognizer()
+    calibration = {"stage_one": 0.6, "stage_two": 1.7}
+    settings = dataclasses.replace(plain.settings, calibration=calibration, offsets=offsets)
+    own = plain.changed(settings, plain.anchors).with_labels({"up": "joy", "down": "anger"})
+    assert own.settings.calibration == dict.fromkeys(Stage, 0.6)
+
+
+def with_offsets() -> EmotionRecognizer:
+    plain = recognizer()
+    settings = dataclasses.replace(
+        plain.settings,
+        calibration=dict.fromkeys(Stage, 0.6),
+        offsets=dict.fromkeys(Stage, (2.0, -1.5, 0.25)),
+        calibration_without_offsets=dict.fromkeys(Stage, 0.9),
+    )
+    return plain.changed(settings, plain.anchors)
+
+
+def test_other_labels_have_the_temperature_of_scores_without_offsets(tmp_path):
+    original = with_offsets()
+    original.save_pretrained(tmp_path / "model")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    assert again.settings == original.settings
+    for asked in original, again:
+        own = asked.with_labels({"up": "joy", "down": "anger"})
+        assert own.settings.calibration == dict.fromkeys(Stage, 0.9)
+        assert own.settings.calibration_without_offsets == {}
+    fitted = again.calibrate(annotated(6))
+    own = fitted.with_labels({"up": "joy", "down": "anger"})
+    assert 0.9 != own.settings.calibration["stage_one"] != fitted.settings.calibration["stage_one"]
+
+
 @pytest.mark.parametrize("answering", [{"anchor_encoding": "none"}, CLASSIFIER])
 def test_labels_need_anchors_of_words(answering):
     original = recognizer(**answering)
@@ -128,6 +164,12 @@ def test_adapted_anchors_answer_without_the_offsets():
     assert adapted.settings.offsets == {}
     assert adapted.anchors["stage_two"].shape == original.anchors["stage_two"].shape
     np.testing.assert_allclose(probabilities(adapted), by_hand(adapted, "stage_two"), atol=1e-6)
+
+
+def test_anchors_adapted_to_one_dialogue_leave_the_temperature_of_the_offsets():
+    adapted = with_offsets().adapt(annotated(1))
+    assert adapted.settings.calibration == {"stage_one": 0.6, "stage_two": 0.9}
+    assert adapted.settings.calibration_without_offsets == {"stage_one": 0.9}
 
 
 @pytest.mark.slow_after(1)

@@ -251,6 +251,9 @@ def test_how_anchors_answer(settings, facts) -> None:
     assert "logits of a linear classifier" in whole
     assert "scores: +0.5 for anger, -1.25 for joy, +0 for neutral." in whole
     assert "softmax((scores + offsets) / T)" in whole
+    by_direction = "confidence and calibration error are not those of a softmax of the logits"
+    assert by_direction in whole
+    assert by_direction not in card(settings, {}, facts)
     assert "not made of words" in whole
     assert table(card(other, {}, facts), "## Labels") == [
         [each] for each in ("label", *settings.labels)

@@ -72,6 +72,14 @@ def model(tmp_path_factory):
         ({"offsets": {"stage_one": 3}}, "config.offsets.stage_one: expected a tuple of numbers"),
         ({"offsets": [0, 0, 0]}, "config.offsets: expected an object"),
         (
+            {"calibration_without_offsets": {"stage_one": 0}},
+            "config.calibration_without_offsets.stage_one: must be in [1e-30, 1e+30]",
+        ),
+        (
+            {"calibration_without_offsets": {"stage_one": 0.5}},
+            "config.calibration_without_offsets.stage_one: expected stages of config.offsets only",
+        ),
+        (
             {"modalities": {"voice": {"width": 1, "frames": 1, "mean": [0], "deviation": [0]}}},
             "config.modalities.voice.deviation: expected finite numbers above 0",
         ),

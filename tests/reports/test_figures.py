@@ -183,6 +183,17 @@ def test_names_of_crowded_anchors_do_not_cover_each_other() -> None:
     assert legend == [*names, "anchor, stage one", "anchor, stage two"]
 
 
+def test_anchors_of_a_label_are_all_drawn_and_named_once_where_they_lie_together() -> None:
+    # Of each of two labels two anchors: those of the first lie together, the others far apart.
+    after = np.array([[0.0, 0], [1, 0], [100, 0], [0, 100]])
+    places = Map("PCA", np.arange(2), np.array([[90.0, 90], [95, 95]]), after, after)
+    figure = figures.draw_map(LIGHT, places, np.array([0, 1]), ["joy", "fear"])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["joy", "fear", "fear"]
+    marks = np.concatenate([each.get_offsets() for each in axes.collections])
+    assert all((marks == place).all(axis=1).any() for place in after)
+
+
 def test_history_is_read_in_order_and_only_where_it_is_finite() -> None:
     rows = [
         {"stage": 1, "step": 3, "loss": 1.0},

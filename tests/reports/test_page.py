@@ -314,6 +314,11 @@ def test_diverged_run_is_still_reported(run: dict[str, Any], tmp_path: Path) -> 
             {"stage_one": np.zeros((7, 16)), "stage_two": np.zeros((6, 16))},
             r"anchors\['stage_two'\]",
         ),
+        (
+            "anchors",
+            {"stage_one": np.zeros((14, 16)), "stage_two": np.zeros((7, 16))},
+            r"anchors\['stage_two'\]",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
@@ -364,3 +369,66 @@ def test_map_of_many_draws_some_and_of_equal_vectors_stays_finite() -> None:
     assert equal is not None
     assert all(np.isfinite(v).all() for v in (equal.points, equal.before, equal.after))
     assert project(np.full((20, 3), np.nan), np.eye(3), np.eye(3)) is None
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_several_anchors_a_label_are_compared_by_the_nearest(
+    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchors = np.repeat(np.eye(7, 16), 2, axis=0)  # two a label
+    anchors[5], anchors[1] = [1, 0, 0.1] + [0] * 13, -anchors[0]  # of label 2 near label 0
+    run["anchors"] = {"stage_one": np.eye(14, 16), "stage_two": anchors}
+    drawn: dict[str, np.ndarray] = {}
+
+    def keep(draw: Any, theme: Any) -> bytes:
+        draw(theme)
+        return b""
+
+    def draw_map(theme: Any, places: Any, *_: Any) -> None:
+        drawn["map"] = places.after
+
+    def draw_cosines(theme: Any, matrix: np.ndarray, names: Any) -> None:
+        drawn["cosines"] = matrix
+
+    monkeypatch.setattr(drawing, "render", keep)
+    for name, draw in {"draw_map": draw_map, "draw_cosines": draw_cosines}.items():
+        monkeypatch.setattr(page.figures, name, draw)
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert drawn["map"].shape == (14, 2)
+    assert drawn["cosines"][0, 2] == pytest.approx(1 / np.sqrt(1.01))
+    np.testing.assert_allclose(np.diag(drawn["cosines"]), 1)
+    assert "A label has 2 anchors: a number is of the two" in text
+    assert "the 2 anchors of each label that an utterance is compared with" in text
+    assert "Closest: “glad & gay” and “$\\x$”, cosine 1.00, 6° apart." in text
+
+
+def test_of_several_anchors_the_label_that_turned_most_is_named() -> None:
+    before = np.eye(4)
+    after = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]])
+    assert sections.turned(before, after, ["a", "b"]).endswith(
+        "most of all one of “<bdi>b</bdi>”: 45.0°."
+    )
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_classifiers_axes_are_no_anchors(run: dict[str, Any], tmp_path: Path) -> None:
+    run["config"]["loss"]["ce_weight"] = 1.0
+    run["results"]["stage_two"]["best_epoch"] = 0
+    run["results"]["stage_two"]["calibration"] = {
+        "temperature": 1.5,
+        "expected_calibration_error": {"dev": 7.0, "test": 5.62},
+        "expected_calibration_error_uncalibrated": {"dev": 13.0, "test": 11.65},
+    }
+    for stage in ("stage_one", "stage_two"):
+        run["anchors"][stage] = np.eye(7, 16)
+    run["history"] = [{k: v for k, v in row.items() if k != "angle"} for row in run["history"]]
+    html = write_report(tmp_path, **run).read_text(encoding="utf-8")
+    text = Reader(html).text.partition("All 1")[0]
+    assert "it is not that of a softmax of the logits" in text
+    assert 'id="anchors_stage' not in html
+    assert "Stage two left the axes where they were." in text
+    assert "it has no anchors" in text
+    assert text.partition("Settings")[0].count("anchor") == 1
+    run["results"]["stage_two"]["test"]["jaccard"] = 50.0
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert "softmax" not in text  # several labels: the size of logits counts

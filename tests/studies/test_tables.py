@@ -138,6 +138,18 @@ def test_csv_holds_all_numbers_under_one_header():
     assert (found["second"], found["p_holm"], found["seeds_higher"]) == ("plain", "0.03", "0")
 
 
+def test_csv_says_where_confidence_goes_by_the_direction_of_logits():
+    anchors = dataclasses.replace(
+        make_row("anchors", 64.0), calibration_error={"dev": 3.0, "test": 4.0}
+    )
+    logits = dataclasses.replace(anchors, variant="logits", by_logits=True)
+    rows = list(csv.DictReader(io.StringIO(rows_csv(make_table(anchors, logits)))))
+    assert [row["test_calibration_error"] for row in rows[:2]] == ["4.0", "4.0"]
+    assert not rows[0]["calibration_error_note"]
+    assert "not by a softmax of the logits" in rows[1]["calibration_error_note"]
+    assert "calibration_error_note" not in rows_csv(make_table(anchors))
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
