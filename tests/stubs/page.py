@@ -105,6 +105,7 @@ class Rules:
             several=several,
             thresholds=lambda others=(): thresholds(others or self.labels),
             chain=chain,
+            sets=None,
         )
 
     def compile_ahead(self) -> Iterator[tuple[int, int]]:
