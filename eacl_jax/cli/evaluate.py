@@ -276,7 +276,8 @@ def evaluate(
         found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt_from}
         found |= scores.to_json()
         _write(report, found)
-    print_scores(named, scores, Console(), on_long=on_long)
+    by_logits = recognizer.settings.head == "predictor" and not several
+    print_scores(named, scores, Console(), on_long=on_long, by_logits=by_logits)
 
 
 def _report(given: Path | None) -> Path | None:

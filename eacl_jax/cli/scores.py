@@ -17,7 +17,14 @@ DASH = "–"
 """A score of nothing."""
 
 
-def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong = "cut") -> None:
+def print_scores(
+    name: str,
+    scores: Scores,
+    console: Console,
+    *,
+    on_long: OnLong = "cut",
+    by_logits: bool = False,
+) -> None:
     """Prints scores, those by coarser labels, a line a label, confusions and calibration.
 
     Args:
@@ -25,6 +32,7 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
       scores: of the model's answers to it.
       console: where to.
       on_long: what was done with texts that are longer than the model reads.
+      by_logits: a classifier of one label an utterance answers, by the cosines of its logits.
     """
 
     def say(text: str) -> None:
@@ -70,6 +78,8 @@ def print_scores(name: str, scores: Scores, console: Console, *, on_long: OnLong
     console.print(_labels(scores))
     _print_confusions(scores, console)
     say(_calibration(scores))
+    if by_logits:
+        say("its confidence is by the direction of the classifier's logits, not by their softmax")
     if scores.surest is not None:
         say(_surest(scores.surest))
     for coverage, found in (scores.sets or {}).items():

@@ -104,9 +104,13 @@ def _opening(
         else ""
     )
     what = "emotions (several, one or none)" if settings.several else "emotion"
+    by_logits = settings.head == "predictor"
+    method = (
+        "It was trained by cross-entropy alone, a baseline of" if by_logits else "The method is"
+    )
     return (
         f"# Emotion recognition in conversation\n\nTells the {what} of each utterance of a"
-        f" conversation {told_from(settings)}{trained}. The method is"
+        f" conversation {told_from(settings)}{trained}. {method}"
         " emotion-anchored contrastive learning ([arXiv"
         f" 2403.20289](https://arxiv.org/abs/2403.20289)): {_answer(settings)}"
         f" {built_on(settings, encoder, architecture)}{names}"

@@ -20,6 +20,7 @@ from eacl_jax.config import Config
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.model.abstention import LabelSets
 from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.prediction import ALONE, Prediction
@@ -334,6 +335,28 @@ def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     assert confusions in out.getvalue()
     assert out.getvalue().count("[red] neutral") > 1
     assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80
+
+
+def test_how_sure_answers_are_is_printed() -> None:
+    """Half of the answers are right; sets of 0.5 and more are of one label."""
+    labels, sets = ("joy", "anger"), LabelSets(examples=9, thresholds=(0.5,) * 45 + (0.1,) * 5)
+    tally, out = Tally(labels), io.StringIO()
+    utterances = tuple(Utterance("Ann", "hi", mood) for mood in ("joy", "anger", "joy", "joy"))
+    answers = [
+        Prediction("Ann", "hi", "joy", {"joy": p, "anger": 1 - p}, {})
+        for p in (0.95, 0.6, 0.8, 0.7)
+    ]
+    tally.add([Dialogue("1", utterances)], answers)
+    scores = tally.scores(sets=sets)
+    assert scores.to_json()["sets"][80] == {"coverage": 75.0, "size": 1.0, "single": 100.0}
+    print_scores("chats.csv", scores, Console(file=out, width=80), by_logits=True)
+    lines = out.getvalue().splitlines()
+    assert "right of the surest: 20% 100.0, 50% 100.0, 80% 75.0, 100% 75.0   (percent)" in lines
+    assert (
+        "coverage 95%: 100.0% of the labels are among the possible ones, 1.75 an utterance; 25.0%"
+        " have one alone" in lines
+    )
+    assert "its confidence is by the direction of the classifier's logits, not by" in out.getvalue()
 
 
 def test_scores_of_nothing_are_dashes() -> None:

@@ -247,6 +247,8 @@ def test_how_anchors_answer(settings, facts) -> None:
         anchor_encoding="none",
     )
     whole = body(card(other, {}, facts))
+    assert "It was trained by cross-entropy alone, a baseline of emotion-anchored" in whole
+    assert "The method is emotion-anchored contrastive learning" in usual
     assert "a label has 3 anchors" in whole
     assert "logits of a linear classifier" in whole
     assert "scores: +0.5 for anger, -1.25 for joy, +0 for neutral." in whole
