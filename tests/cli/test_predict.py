@@ -66,6 +66,47 @@ def answers(model):
     return EmotionRecognizer.from_pretrained(model).predict(CHATS)
 
 
+@pytest.fixture(scope="module")
+def with_sets(model, tmp_path_factory):
+    """The model's folder, as a run that measured sets leaves it."""
+    folder = tmp_path_factory.mktemp("sets") / "model"
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["sets"] = {"examples": 99, "thresholds": [0.4] * 40 + [0.2] * 9 + [0.0]}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_coverage_adds_the_possible_labels(kind, eacl, with_sets, tmp_path):
+    chats, out = jsonl(tmp_path / "chats.jsonl"), tmp_path / f"answers.{kind}"
+    asked = ["--model", with_sets, "--input", chats, "--output", out, "--coverage", "0.9"]
+    assert eacl("predict", *asked).status == 0
+    found = (
+        [row["possible"] for row in rows(out.read_bytes())]
+        if kind == "csv"
+        else [u["possible"] for line in out.open() for u in json.loads(line)["utterances"]]
+    )
+    answers = EmotionRecognizer.from_pretrained(with_sets).predict(CHATS, coverage=0.9)
+    expected = [list(each.possible) for answer in answers for each in answer]
+    assert found == ([";".join(each) or "[]" for each in expected] if kind == "csv" else expected)
+
+
+def test_coverages_that_cannot_be(eacl, model, with_sets, tmp_path):
+    chats = jsonl(tmp_path / "chats.jsonl")
+    for folder, more, reason in (
+        (with_sets, ["--coverage=1.5"], "coverage must be from 0.5 to 0.99, in whole percent"),
+        (with_sets, ["--coverage=0.9", "--labels=joy,anger"], "--coverage: how probable the right"),
+        (model, ["--coverage=0.9"], "was not measured with these labels and anchors"),
+        (with_sets, ["--fields=possible"], "'possible' are the labels of a coverage, and none is"),
+    ):
+        done = eacl(
+            *("predict", "--model", folder, "--input", chats, "--output", tmp_path / "a.csv"), *more
+        )
+        assert done.status == 2
+        assert reason in done.errors
+
+
 @pytest.mark.parametrize("revision", ["", "v2"])
 def test_a_model_of_the_hub_is_of_the_revision_asked_for(
     revision, eacl, stub, model, monkeypatch, tmp_path
