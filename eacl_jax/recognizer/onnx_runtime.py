@@ -157,7 +157,7 @@ def load(
     if precision != "float32":
         raise UserError(
             f"{folder} has no program of precision {precision}: `eacl prepare` makes it, with"
-            " annotated dialogues that show what it costs."
+            " annotated dialogues that tell what it costs."
         )
     _LOG.warning(
         "%s is not prepared for ONNX Runtime or OpenVINO: its program is made now, as at every"

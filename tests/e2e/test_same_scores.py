@@ -67,7 +67,7 @@ def test_over_http(finished, test_split, promised):
     ]
     recognizer = EmotionRecognizer.from_pretrained(finished / "model")
     with TestClient(
-        create_app(recognizer, ServiceSettings(warm=False)), base_url="http://localhost"
+        create_app(recognizer, ServiceSettings(compile_ahead=False)), base_url="http://localhost"
     ) as client:
         answered = client.post("/v1/predict", json={"dialogues": asked})
     assert answered.status_code == 200, answered.text
