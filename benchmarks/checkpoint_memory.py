@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/checkpoint_memory.py
 
-Each file is written and read in a process of its own. Memory is the peak beyond what the process
-held before, as a multiple of the weights' bytes.
+Each file is written and read in a separate process. Memory is the peak beyond what the process
+used before, as a multiple of the weights' bytes.
 """
 
 import json
@@ -83,7 +83,7 @@ def measure(folder: Path) -> tuple[float, int]:
     from eacl_jax.encoders.weights.parameters import load_parameters
 
     with contextlib.suppress(ImportError):
-        import torch  # noqa: F401 -- its own memory is none of the file's
+        import torch  # noqa: F401 -- its memory is none of the file's
     jax.block_until_ready(jax.numpy.zeros(1))
     encoder = abstract_encoder(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     started = time.perf_counter()

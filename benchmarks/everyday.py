@@ -28,9 +28,9 @@ def everyday(recognizer: EmotionRecognizer) -> tuple[int, list[str]]:
     """How many lines are answered acceptably, and the others."""
     wrong, right = [], 0
     for dialogue in read("everyday.jsonl"):
-        told = dialogue["utterances"]
-        answers = recognizer.predict([(u["speaker"], u["text"]) for u in told])
-        for utterance, answer in zip(told, answers, strict=True):
+        utterances = dialogue["utterances"]
+        answers = recognizer.predict([(u["speaker"], u["text"]) for u in utterances])
+        for utterance, answer in zip(utterances, answers, strict=True):
             if answer.emotion in utterance["emotions"]:
                 right += 1
             else:
@@ -40,7 +40,7 @@ def everyday(recognizer: EmotionRecognizer) -> tuple[int, list[str]]:
 
 
 def accepted(recognizer: EmotionRecognizer, lines: list[dict[str, Any]]) -> int:
-    """How many lines, each a conversation of its own, are answered acceptably."""
+    """How many lines, each a conversation by itself, are answered acceptably."""
     answers = recognizer.predict([[("A", line["text"])] for line in lines])
     return sum(
         answer.emotion in line["labels"] for (answer,), line in zip(answers, lines, strict=True)
@@ -55,15 +55,15 @@ def own_labels(recognizer: EmotionRecognizer) -> dict[str, dict[str, tuple[int, 
     for each in read("own_labels.jsonl"):
         word = {label: words[0] for label, words in each["labels"].items()}
         several = {label: "|".join(words) for label, words in each["labels"].items()}
-        told = recognizer.with_labels(several)
+        relabelled = recognizer.with_labels(several)
         examples = [
             [{"speaker": "A", "text": line["text"], "emotion": line["labels"][0]}]
             for line in each["examples"]
         ]
         found.setdefault(each["use"], {})[each["name"]] = (
             accepted(recognizer.with_labels(word), each["lines"]),
-            accepted(told, each["lines"]),
-            accepted(told.adapt(examples), each["lines"]),
+            accepted(relabelled, each["lines"]),
+            accepted(relabelled.adapt(examples), each["lines"]),
         )
     return found
 

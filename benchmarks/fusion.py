@@ -5,7 +5,7 @@
 All do the same batches of smalltalk in one process, in turn, with an encoder of MiniLM's shape and
 random weights, and made-up features of every utterance; "words" is left out, as its prompts are
 others. Times of a batch on the host, which a run makes in the background, stand beside the step's.
-On a CPU that others use too, the ratio of the process' own seconds says more than the clock's.
+On a CPU that others use too, the ratio of the process' CPU seconds says more than the clock's.
 """
 
 import dataclasses
@@ -119,9 +119,9 @@ def main() -> None:
             at = number % len(runners)
             for fusion in [*runners][at:] + [*runners][:at]:
                 each = runners[fusion]
-                begin, own = time.perf_counter(), time.process_time()
+                begin, cpu = time.perf_counter(), time.process_time()
                 each.finish(each.start(hosts[fusion][number]))
-                used[fusion].append(time.process_time() - own)
+                used[fusion].append(time.process_time() - cpu)
                 steps[fusion].append(time.perf_counter() - begin)
                 begin = time.perf_counter()
                 each.prepare(work)
@@ -132,10 +132,10 @@ def main() -> None:
     )
     for fusion, found in steps.items():
         low, middle, high = np.percentile(np.divide(found, steps["none"]), [25, 50, 75])
-        own_seconds = np.median(np.divide(used[fusion], used["none"]))
+        cpu_seconds = np.median(np.divide(used[fusion], used["none"]))
         print(
             f"{fusion:>10}  step {1000 * statistics.median(found):8.1f} ms, ratio {middle:.3f}"
-            f" (quartiles {low:.3f} to {high:.3f}), own seconds {own_seconds:.3f}; batch"
+            f" (quartiles {low:.3f} to {high:.3f}), CPU seconds {cpu_seconds:.3f}; batch"
             f" on the host {1000 * statistics.median(making[fusion]):.2f} ms",
             flush=True,
         )

@@ -20,7 +20,7 @@ eacl's objective and its second stage; this package sums the cross-entropy over 
 has their mean, which AdamW does not see, but the clip norm does; this package packs short texts
 into rows.
 
-Each run has a process of its own, and one line in OUT/runs.jsonl when it is finished; started again
+Each run has a separate process, and one line in OUT/runs.jsonl when it is finished; started again
 with the same settings, those that are there are passed over. OUT/tables.txt has the tables.
 Seconds an epoch are of training steps alone; the most memory is that of the whole process.
 """

@@ -3,7 +3,7 @@ one run.
 
     python benchmarks/inference.py --model=runs/quickstart/model --corpus=smalltalk
 
-The pipeline is `text-classification` over the model's own encoder with a fresh linear head, as
+The pipeline is `text-classification` over the model's encoder with a fresh linear head, as
 people deploy such models; it pads each batch to its longest prompt. It is given the finished
 prompts as texts, so building them is on our account only.
 """

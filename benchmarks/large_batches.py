@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
 
     console = Console()
     table = Table(title=f"loss and gradient of N x {WIDTH.value}, MiB a device")
-    for name in ("N", "devices", "all scores at once", "own rows", "own rows, in blocks"):
+    for name in ("N", "devices", "all scores at once", "local rows", "local rows, in blocks"):
         table.add_column(name, justify="right")
     every = 10**9
     for size in (8192, 65536):
@@ -100,11 +100,11 @@ def main(argv: Sequence[str]) -> None:
         once = 1000 * (time.process_time() - begin)
         lay_out = partial(plan, lengths[:size], size, layout="packed", shapes=shapes, **how)
         layout = lay_out()
-        own = range(layout.shape[0] // 8)
+        eighth = range(layout.shape[0] // 8)
         times = [
             milliseconds(lay_out),
             milliseconds(partial(collate, examples[:size], size, layout)),
-            milliseconds(partial(collate, examples[:size], size, layout, rows=own)),
+            milliseconds(partial(collate, examples[:size], size, layout, rows=eighth)),
         ]
         table.add_row(f"{size:,}", f"{once:,.0f}", *(f"{each:,.2f}" for each in times))
     console.print(table)

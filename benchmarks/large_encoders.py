@@ -5,7 +5,7 @@ one.
 
 `--lora_ranks=0,8` measures each with all weights trained, and with LoRA of rank 8.
 
-Each encoder and rank gets a process of its own, so that its peak of memory is its own; a checkpoint
+Each encoder and rank gets a separate process, so that no peak of memory is another's; a checkpoint
 of the encoder is written to a folder that is removed in the end. Memory while loading is a multiple
 of the weights' bytes.
 """

@@ -1,4 +1,4 @@
-"""Memory of this process, and processes of their own to measure it in."""
+"""Memory of this process, and separate processes to measure it in."""
 
 import multiprocessing
 import threading
@@ -14,7 +14,7 @@ def status(field: str) -> int:
 
 
 class Peak:
-    """The greatest anonymous memory of the process while the block runs, beyond what it held
+    """The greatest anonymous memory of the process while the block runs, beyond what it used
     before, in bytes.
 
     Pages of a file that the kernel may drop at any time (RssFile) are not counted.
@@ -38,6 +38,6 @@ class Peak:
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The function's result, from a process of its own."""
+    """The function's result, from a separate process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)

@@ -4,10 +4,10 @@ them: the same prompts, in turn, in one run.
     python benchmarks/runtimes.py --model=runs/quickstart/model --corpus=meld --data_dir=FOLDER
 
 `ONNX Runtime` is the encoder's program with all tokens of all layers, prompts sorted by length and
-padded in batches, by one session with its own threads; int8 is its own `quantize_dynamic`, which
-takes the scales of activations from each batch. `OpenVINO` is that program by its own choices (on
+padded in batches, by one session with its threads; int8 is its `quantize_dynamic`, which
+takes the scales of activations from each batch. `OpenVINO` is that program by its choices (on
 processors that have bfloat16, that), and in float32. They answer from finished prompts to
-representations, as do ours, from the same prompts. What of the answers differ from the model's own
+representations, as do ours, from the same prompts. What of the answers differ from the model's
 is printed beside, and how many answers of 8 bits are others when an utterance is asked alone.
 """
 
@@ -180,7 +180,7 @@ def _peers(recognizer: Any) -> dict[str, Run]:
         "ONNX Runtime float32": by_onnx_runtime("float32.onnx"),
         "ONNX Runtime int8": by_onnx_runtime("int8.onnx"),
         "OpenVINO float32": by_openvino({"INFERENCE_PRECISION_HINT": "f32"}),
-        "OpenVINO, its own choices": by_openvino({}),
+        "OpenVINO, its choices": by_openvino({}),
     }
     return {
         f"{name}, batches of {size}": runner(compute, int(size))

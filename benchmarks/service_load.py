@@ -3,7 +3,7 @@ what it holds in memory.
 
     python benchmarks/service_load.py --model=runs/quickstart/model --seconds=60
 
-Starts `eacl serve` on a port of its own. Each client asks anew as soon as it is answered: for a
+Starts `eacl serve` on a free port. Each client asks anew as soon as it is answered: for a
 dialogue, for several, or for the next utterance of a conversation, drawn by chance. Every answer is
 compared with the library's. Clients and service share the machine.
 """
@@ -159,7 +159,7 @@ class _Client:
             largest,
         )
         self._draw = random.Random(name)
-        self._conversations = self._said = 0
+        self._conversations = self._sent = 0
         self._talk = self._draw.choice(pairs)
 
     async def ask_until(self, end: float) -> None:
@@ -168,17 +168,17 @@ class _Client:
 
     async def _say(self) -> None:
         path = f"/v1/conversations/{self._name}-{self._conversations}"
-        said = self._talk.dialogue.utterances[self._said]
-        asked = {"speaker": said.speaker, "text": said.text}
+        turn = self._talk.dialogue.utterances[self._sent]
+        asked = {"speaker": turn.speaker, "text": turn.text}
         answer = await self._post(f"{path}/utterances", asked, "one utterance")
         if answer is not None:
             self._tally.check(
-                [answer["utterance"]], self._talk.expected[self._said : self._said + 1]
+                [answer["utterance"]], self._talk.expected[self._sent : self._sent + 1]
             )
-            self._said += 1
-        if self._said == len(self._talk.dialogue.utterances):
+            self._sent += 1
+        if self._sent == len(self._talk.dialogue.utterances):
             await self._http.delete(path)
-            self._conversations, self._said, self._talk = (
+            self._conversations, self._sent, self._talk = (
                 self._conversations + 1,
                 0,
                 self._draw.choice(self._pairs),
@@ -190,7 +190,7 @@ class _Client:
             if sum(len(each.expected) for each in (*chosen, pair)) <= self._largest:
                 chosen.append(pair)
         talks = [
-            [{"speaker": said.speaker, "text": said.text} for said in pair.dialogue.utterances]
+            [{"speaker": turn.speaker, "text": turn.text} for turn in pair.dialogue.utterances]
             for pair in chosen
         ]
         answer = await self._post(
@@ -260,7 +260,7 @@ def library_speed(recognizer: "EmotionRecognizer", dialogues: Sequence["Dialogue
 
 def report(title: str, tally: Tally, library: Speed | None) -> None:
     """Prints a run. What an utterance takes of the processors in the service alone, beside the
-    library, is its rate where clients have machines of their own.
+    library, is its rate where clients run on other machines.
     """
     speed = tally.utterances / tally.elapsed
     used = 1000 * tally.processor / max(tally.utterances, 1)

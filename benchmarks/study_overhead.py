@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/study_overhead.py --rounds=3
 
-Each side runs in a process of its own, in turn, in folders that are new; both share the corpus, the
+Each side runs in a separate process, in turn, in folders that are new; both share the corpus, the
 weights and what is compiled between their runs. Importing and reading the study are left out.
 """
 

@@ -21,13 +21,13 @@ class Utterance:
 
     Attributes:
       speaker: who says it.
-      text: what is said.
+      text: the words, as they were written or transcribed.
       emotion: its label, or the main one of several; None where nobody annotated it.
       emotions: all its labels, in no order; empty where it has none of them, None where nobody
         annotated it so.
       annotations: the labels that each annotator gave it, an item an annotator; None where they are
         not known.
-      other: fields of the user's own, carried through to the answer; they decide nothing.
+      other: the user's other fields, carried through to the answer; they decide nothing.
       features: by modality, float32 [T, F]: T frames of F numbers, one frame where there is a
         vector; a number that is not known is NaN.
     """
@@ -71,7 +71,7 @@ class Dialogue:
 
     Attributes:
       id: its name among others.
-      utterances: in the order in which they were said.
+      utterances: in their order, the oldest first.
       other: as of `Utterance`.
     """
 

@@ -1,4 +1,4 @@
-"""The runs: each in a process of its own, and kept when it is finished."""
+"""The runs: each in a separate process, and kept when it is finished."""
 
 import concurrent.futures
 import contextlib
@@ -87,7 +87,7 @@ def _check(config: Config, out: Path) -> None:
 
 
 def _alone(system: str, config: Config, out: Path) -> dict[str, Any]:
-    """The row of a run in a process of its own; one that is killed is an error, not a wait."""
+    """The row of a run in a separate process; one that is killed is an error, not a wait."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(one, system, config, out).result()

@@ -45,7 +45,7 @@ class Counted:
         return result
 
     def peak_bytes(self, host: Any) -> int | None:
-        """On a GPU the allocator's; each task has a process of its own, in which nothing else of
+        """On a GPU the allocator's; each task has a separate process, in which nothing else of
         JAX is large.
         """
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")

@@ -33,7 +33,7 @@ class Peer:
       attention: transformers' `attn_implementation`.
       longest: rows are padded to the longest beside them; else to max_tokens.
       groups: a training batch's examples, sorted by length, are split into so many, each padded to
-        its own longest. With more than one, a split is encoded in order of length, too.
+        its longest. With more than one, a split is encoded in order of length, too.
       fused: AdamW as one kernel; else PyTorch's default.
       compiled: torch.compile, and rows padded to a multiple of 8 for the tensor cores; on GPUs
         only.
@@ -187,16 +187,16 @@ class _Peer:
         return float(result) if isinstance(result, torch.Tensor) else result
 
     def peak_bytes(self, host: Any) -> int | None:
-        """On a GPU what PyTorch allocates; on a CPU it does not tell."""
+        """On a GPU what PyTorch allocates; on a CPU it does not say."""
         if self.device == "cpu":
             return None
-        held = sum(x.nbytes for x in self._held())
+        kept = sum(x.nbytes for x in self._kept())
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         self.finish(self.start(host))
-        return torch.cuda.max_memory_allocated() - before + held
+        return torch.cuda.max_memory_allocated() - before + kept
 
-    def _held(self) -> Iterator[torch.Tensor]:
+    def _kept(self) -> Iterator[torch.Tensor]:
         """Parameters, gradients and moments: what is this runner's of the memory that all of them
         hold.
         """

@@ -16,7 +16,7 @@ from eacl_jax.errors import UserError
 
 
 def benchmark(settings: Settings, tasks: Sequence[str]) -> dict[str, Any]:
-    """Measures the tasks, each runner in a process of its own.
+    """Measures the tasks, each runner in a separate process.
 
     Returns:
       What `--json` holds: device, cores, allocator, versions, settings and, by task, `measure`'s

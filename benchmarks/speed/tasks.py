@@ -145,15 +145,16 @@ def training(config: Config, settings: Settings, checkpoint: Path) -> Task:
     """
     prepared, networks = _networks(config, settings, checkpoint)
     examples, size = prepared.examples["train"], settings.batch_size
-    own = ours.Training(prepared)
+    library = ours.Training(prepared)
     others = {
-        name: peers.Training(each, examples, own.label_encodings) for name, each in networks.items()
+        name: peers.Training(each, examples, library.label_encodings)
+        for name, each in networks.items()
     }
     order: Any = np.resize(
         np.random.default_rng(0).permutation(len(examples)), (settings.rounds, size)
     )
     lengths = [[len(examples[i].tokens) for i in row] for row in order]
-    return Task(prepared.encoder_config, {"eacl_jax": own, **others}, order, lengths, size)
+    return Task(prepared.encoder_config, {"eacl_jax": library, **others}, order, lengths, size)
 
 
 def encoding(config: Config, settings: Settings, checkpoint: Path) -> Task:
@@ -230,11 +231,11 @@ def torch_device() -> str:
 
 
 def model_flops(lengths: Sequence[int], described: Mapping[str, Any], *, passes: int) -> int:
-    """FLOPs of the encoder as published over the examples' own tokens, whatever a runner computes
+    """FLOPs of the encoder as published over the examples' tokens, whatever a runner computes
     beside or leaves out.
 
     For each token and layer `2 (4 d^2 + 2 d f)` in the projections and the feed-forward network,
-    and `4 d length` in attention over its own example. Embeddings, norms and heads are left out.
+    and `4 d length` in attention over its example. Embeddings, norms and heads are left out.
 
     Args:
       lengths: tokens of each example.

@@ -23,7 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "lowest 3 frozen": {"encoder.frozen_layers": 3},
     "2 layers more each epoch": {"encoder.frozen_layers": 0, "stage_one.unfreeze_layers": 2},
     "rates x 0.8 a layer down": {"encoder.frozen_layers": 0, "stage_one.layer_decay": 0.8},
-    _LORA: {"encoder.frozen_layers": 0, "encoder.lora_rank": 8},  # at a rate of its own
+    _LORA: {"encoder.frozen_layers": 0, "encoder.lora_rank": 8},  # at another rate
     "none": {"encoder.frozen_layers": 0, "stage_one.rates": ("encoder/.*=0", ".*=1")},
 }
 

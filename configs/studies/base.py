@@ -78,7 +78,7 @@ def study(
     paper: bool = False,
     several_encoders: bool = False,
     named_corpora: bool = False,
-    own: Mapping[str, Any] | None = None,
+    more_names: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ConfigDict:
     """A study's fields, after the argument.
@@ -97,8 +97,8 @@ def study(
         micro F1 first where each leaves a label out.
       settings: of every variant, by dotted name; they count more than the recipe of the argument.
       corpus, paper: where the argument says nothing.
-      own: names that the argument may have beside these, with what they are where it has not; see
-        `read_argument`.
+      more_names: names that the argument may have beside these, with what they are where it has
+        not; see `read_argument`.
       several_encoders: whether the encoders that the argument gives are an axis, before the others.
       named_corpora: whether the study needs to know its corpora by name, so that none of a run will
         do.
@@ -107,7 +107,7 @@ def study(
     Raises:
       UserError: the argument is not understood.
     """
-    given = read_argument(argument, **(own or {}))
+    given = read_argument(argument, **(more_names or {}))
     if base is not None and (replaced := [each for each in ("run", "paper") if given[each]]):
         raise UserError(
             f"config argument: the study {name} has a base of its own, which {replaced[0]} would"
@@ -175,19 +175,19 @@ def study(
     )
 
 
-def read_argument(argument: str | None, **own: Any) -> dict[str, Any]:
+def read_argument(argument: str | None, **more_names: Any) -> dict[str, Any]:
     """What the argument gives, by name.
 
     Args:
       argument: see above.
-      **own: as `parse_argument` has them; names of a study's own, or other defaults.
+      **more_names: as `parse_argument` has them; names that the study adds, or other defaults.
 
     Raises:
       UserError: the argument is not understood.
     """
     texts = dict.fromkeys(("corpus", "data", "run", "encoder", "dtype"), "")
     known = {**texts, "seeds": int, "trials": int, "paper": False, "tiny": False}
-    return parse_argument(argument, **{**known, **own})
+    return parse_argument(argument, **{**known, **more_names})
 
 
 def _of_run(given: Mapping[str, Any]) -> tuple[ConfigDict, dict[str, Settings]]:

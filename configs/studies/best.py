@@ -1,5 +1,5 @@
 """What dev of MELD and EmoryNLP chose (configs/meld_best.py), beside the paper's recipe and with
-one of its settings left out at a time; the encoder held equal.
+one of its settings left out at a time; the encoder is the same.
 
     python launch/study.py configs/studies/best.py --workdir=runs/best
     python launch/study.py configs/studies/best.py:corpus=meld+emorynlp,data=FOLDER,seeds=5 \\

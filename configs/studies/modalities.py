@@ -29,7 +29,7 @@ from configs.studies.base import read_argument, study
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import ALWAYS
 
-OWN: dict[str, Any] = {"features": "", "prosody": "", "words": False}
+NAMES: dict[str, Any] = {"features": "", "prosody": "", "words": False}
 PEERS = {"concatenated": "concat", "attention": "attention"}
 
 
@@ -49,7 +49,7 @@ def variants(names: Sequence[str], *, words: bool) -> dict[str, dict[str, Any]]:
 
 def get_config(argument: str | None = None) -> ConfigDict:
     """See above for the argument."""
-    given = read_argument(argument, **OWN)
+    given = read_argument(argument, **NAMES)
     rows = [row.partition(":") for row in given["features"].split("+") if row]
     if given["prosody"]:
         rows.append(("prosody", ":", given["prosody"]))
@@ -77,5 +77,5 @@ def get_config(argument: str | None = None) -> ConfigDict:
             *([ALWAYS, name] for name in names),
         ],
         always=True,
-        own=OWN,
+        more_names=NAMES,
     )

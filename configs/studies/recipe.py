@@ -1,4 +1,4 @@
-"""What goes beyond the paper's recipe, one setting at a time, with the encoder held equal.
+"""What goes beyond the paper's recipe, one setting at a time, with the same encoder.
 
     python launch/study.py configs/studies/recipe.py --workdir=runs/recipe
     python launch/study.py configs/studies/recipe.py:corpus=meld,data=FOLDER,seeds=3 \\

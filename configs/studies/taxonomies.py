@@ -9,7 +9,7 @@ Beside each corpus stands the same with coarser labels, "NAME, coarse": from fin
 ones and back are transfers as any other. Without `corpus=` it is smalltalk, and with `data=` MELD
 and EmoryNLP too.
 
-Surprise is a group of its own in smalltalk, MELD and DailyDialog: it may be pleasant or not, and
+Surprise is a separate group in smalltalk, MELD and DailyDialog: it may be pleasant or not, and
 MELD's own sentiments count some of its utterances as positive and some as negative. Other labels
 have one side; EmoryNLP's powerful is, with joyful and peaceful, on the positive side of the wheel
 of emotions that its labels come from.

@@ -4,7 +4,7 @@
       --workdir=runs/together
 
 Each corpus of the argument stands beside each other one, and smalltalk beside all; of the others'
-training dialogues those that hold utterances of the own dev or test are left out.
+training dialogues those that hold utterances of its dev or test are left out.
 """
 
 from typing import Any

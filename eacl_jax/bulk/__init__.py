@@ -1,8 +1,8 @@
 """Predicting files of any length: constant memory, in parts that together are exactly all, and
 killed at no loss.
 
-    lines.py      the input's lines, each with its place, and the check that a resumed run reads the
-                  same input
+    lines.py      the input's lines, each with its position, and the check that a resumed run reads
+                  the same input
     reading.py    lines of JSON to dialogues; which of them are this process' (shards)
     transcripts.py
                   lines of text to dialogues

@@ -24,8 +24,8 @@ def columns_in(lines: bytes) -> tuple[str, ...]:
     """Names of the utterances' fields that may be columns of a table of answers."""
     names: dict[str, bool] = {}
     for line in lines.splitlines():
-        for said in json.loads(line)["utterances"]:
-            for name, value in said.items():
+        for utterance in json.loads(line)["utterances"]:
+            for name, value in utterance.items():
                 one = not isinstance(value, (list, dict)) and not is_of_answers(name)
                 names[name] = names.get(name, True) and one
     return tuple(name for name, one in names.items() if one)

@@ -1,4 +1,4 @@
-"""Lines of a file or pipe of any length, each with its place."""
+"""Lines of a file or pipe of any length, each with its position."""
 
 import dataclasses
 import zlib
@@ -156,7 +156,8 @@ class Lines:
         return first.endswith(b"\n") or len(first) > LONGEST_LINE
 
     def _verify(self) -> None:
-        if not self.resumed.offset:  # a run that begins; or it is not yet said, as a header is read
+        # A run that begins; or it is not known yet, as a header is read.
+        if not self.resumed.offset:
             return
         if (self._offset, self._checksum) != (self.resumed.offset, self.resumed.checksum):
             raise self.other_input(f"its first {self.resumed.offset} bytes differ")

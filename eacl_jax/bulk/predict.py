@@ -51,7 +51,7 @@ class Recognizer(Protocol):
 class Sounds(Protocol):
     """What the loop needs of `features.sound.heard.Sounds`."""
 
-    def heard(self, said: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
+    def heard(self, utterances: Sequence[tuple[str, Utterance]]) -> list[Utterance | str]:
         """Utterances, each with what to call it, with features of their sound; or why not."""
 
     def missing(self, utterance: Utterance) -> list[str]:
@@ -117,7 +117,7 @@ class Asking:
         """
         if self.sounds is None:
             return list(items)
-        said = [
+        utterances = [
             (f"{self.name} line {line}", utterance)
             for item in items
             if item.dialogue
@@ -127,7 +127,7 @@ class Asking:
                 strict=True,
             )
         ]
-        made = iter(self.sounds.heard(said))
+        made = iter(self.sounds.heard(utterances))
         return [_with_heard(item, made) for item in items]
 
     def examples(self, items: Sequence[Item]) -> list[Any]:
@@ -158,7 +158,7 @@ class Asking:
         return item
 
     def _reason(self, item: Item, error: UserError) -> str:
-        """Of which utterance no prompt can be made: the message tells its number among those that
+        """Of which utterance no prompt can be made: the message names its number among those that
         were given together.
         """
         for number, utterance in enumerate(item.dialogue.utterances if item.dialogue else ()):
@@ -181,7 +181,7 @@ def predict(
     on_long: str,
     chunk: int,
     skip_bad: bool,
-    tell: Callable[[Totals, Position], None],
+    report: Callable[[Totals, Position], None],
     modalities: Mapping[str, Modality] = MappingProxyType({}),
     sounds: Sounds | None = None,
     listen: bool = True,
@@ -200,7 +200,7 @@ def predict(
       on_long: what becomes of texts that are too long; see `EmotionRecognizer.examples`.
       chunk: utterances predicted together, about: that many, and the rest of the last dialogue.
       skip_bad: note dialogues that cannot be used, and go on.
-      tell: gets how it goes, after each chunk.
+      report: gets how it goes, after each chunk.
       modalities: of the features that the recognizer reads.
       sounds: makes those of the sound that utterances name, if any can be.
       listen: whether it does; else utterances that name a sound are counted.
@@ -213,7 +213,7 @@ def predict(
       UserError: a dialogue cannot be used (unless they are skipped), or none can, the input holds
         none, or the output cannot be written.
     """
-    if output.journal.finished:  # killed while the answers were put in place
+    if output.journal.finished:  # killed while the answers got their final name
         if next(iter(items), None) is not None:
             raise lines.other_input("it goes on where that had ended")
         output.finish()
@@ -251,7 +251,7 @@ def predict(
             more=made.more,
         )
         reason = reason or next((problem.reason for problem in made.problems), "")
-        tell(totals, made.end)
+        report(totals, made.end)
     totals = output.journal.totals
     if not lines.dialogues:
         raise UserError(f"{lines.name} holds no dialogue.")
@@ -321,8 +321,8 @@ def _chunks(asking: Asking, items: Iterator[Item], size: int, skip_bad: bool) ->
 
 
 def _groups(items: Iterator[Item], size: int, skip_bad: bool) -> Iterator[list[Item]]:
-    """Items of about `size` utterances together. A piece that another one follows is a group of its
-    own, so that the last piece is the first of a group.
+    """Items of about `size` utterances together. A piece that another one follows is a group by
+    itself, so that the last piece is the first of a group.
     """
     found: list[Item] = []
     utterances = 0
@@ -355,7 +355,7 @@ def _added(
     totals: Totals, chunk: Chunk, answers: Sequence[Prediction], look: Look, seconds: float
 ) -> Totals:
     emotions = dict(totals.emotions)
-    said = (
+    utterances = (
         utterance for item in chunk.items if item.dialogue for utterance in item.dialogue.utterances
     )
     for answer in answers:
@@ -370,7 +370,7 @@ def _added(
         alone=totals.alone + sum(answer.alone for answer in answers),
         looked=totals.looked + look.texts,
         strange=totals.strange + look.strange,
-        markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in said),
+        markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in utterances),
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,
         emotions=emotions,

@@ -84,7 +84,7 @@ class Wanted:
     Attributes:
       size: utterances of a piece.
       most_past: utterances of the past that may count.
-      own: features of other files, which are put to the utterances.
+      other_features: those of other files, which are put to the utterances.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class Wanted:
         *,
         size: int,
         most_past: int,
-        own: Sequence[GivenFeatures] = (),
+        other_features: Sequence[GivenFeatures] = (),
     ) -> None:
         """Args:
         lines: say what was done before.
         shard: whose dialogues are wanted.
         size: utterances of a piece: longer dialogues are read in several.
         most_past: utterances of the past that a piece begins with.
-        own: features of other files.
+        other_features: those of other files.
         """
         self._lines, self._shard = lines, shard
-        self.size, self.most_past, self.own = size, most_past, own
+        self.size, self.most_past, self.other_features = size, most_past, other_features
 
     def __call__(self, number: int) -> bool:
         """Whether the dialogue is of the shard and not yet done."""
@@ -147,7 +147,7 @@ class Gathering:
         self.problem = problem
         self._lines, self._line, self._wanted = lines, line, wanted(lines.dialogues)
         self._size, self._start = wanted.size, wanted.done(lines.dialogues)
-        self._own = wanted.own
+        self._other_features = wanted.other_features
         self._other, self._before = other or {}, before
         self._count = self._answered = self._unnamed = 0
         self._utterances: list[Utterance] = []
@@ -193,17 +193,19 @@ class Gathering:
     def _joined(self, utterance: Utterance, line: int, turn: int | None) -> Utterance:
         """With its features of other files."""
         features = dict(utterance.features)
-        for own in self._own:
+        for given in self._other_features:
             number = self._count if turn is None else turn
-            rows = own.of(self.id, number, utterance.other.get("id"), numbered=turn is not None)
-            if rows is not None and own.name in features:
+            rows = given.of(self.id, number, utterance.other.get("id"), numbered=turn is not None)
+            if rows is not None and given.name in features:
                 raise UserError(
                     f"{self._lines.name} line {line}: dialogue {self.id!r:.60} utterance"
-                    f" {self._count} has features {own.name!r} already; give them once."
+                    f" {self._count} has features {given.name!r} already; give them once."
                 )
             if rows is not None:
-                features[own.name] = rows
-        return dataclasses.replace(utterance, features=features) if self._own else utterance
+                features[given.name] = rows
+        if not self._other_features:
+            return utterance
+        return dataclasses.replace(utterance, features=features)
 
     def items(self) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.
@@ -339,8 +341,8 @@ def _replaced(record: Mapping[str, Any]) -> set[str]:
     """Fields of a dialogue's utterances that answers replace, or that hold labels."""
     return {
         name
-        for said in record.get("utterances", ())
-        if isinstance(said, Mapping)
+        for utterance in record.get("utterances", ())
+        if isinstance(utterance, Mapping)
         for name in (*LABELS, *ANSWERED)
-        if said.get(name) is not None
+        if utterance.get(name) is not None
     }

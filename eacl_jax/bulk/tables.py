@@ -80,14 +80,14 @@ class Table:
         )
         self._others: dict[str, int] = {}
         self.left_out: list[str] = []
-        for place, name in enumerate(self._header):
-            if place in (self._columns.dialogue, self._columns.speaker, self._columns.text):
+        for column, name in enumerate(self._header):
+            if column in (self._columns.dialogue, self._columns.speaker, self._columns.text):
                 continue
             if is_of_answers(name):
                 self.left_out.append(name)
                 continue
             again = not name.strip() or name in self._others
-            self._others[f"{name or 'column'} {place + 1}" if again else name] = place
+            self._others[f"{name or 'column'} {column + 1}" if again else name] = column
         self.others = tuple(self._others)
         self.features = feature_columns(self.others, modalities or {}, lines.name)
 
@@ -101,16 +101,16 @@ class Table:
         several, spoils its dialogue too.
 
         Where features of other files are joined, a dialogue is read whole before any of it is
-        given: its last row may tell that the numbers of its rows are not those of its utterances.
+        given: its last row may show that the numbers of its rows are not those of its utterances.
         """
         lines, columns = self._lines, self._columns
         seen = Seen()
         current: Gathering | None = None
-        waiting = _Waiting() if wanted.own else None
+        waiting = _Waiting() if wanted.other_features else None
         row: list[str] | None = []
         stray = ""
         turns: list[int | None] = []
-        names = [self._header[place] for place in columns.turns]
+        names = [self._header[column] for column in columns.turns]
         # Of the dialogue as a whole, which may be given in pieces.
         repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
         while row is not None:
@@ -167,11 +167,11 @@ class Table:
                 speaker = "" if columns.speaker is None else row[columns.speaker].strip()
                 text = row[columns.text].strip()
                 check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
-                numbered = [row[place] for place in columns.turns]
+                numbered = [row[column] for column in columns.turns]
                 decimals.add(numbered, where)
                 repeats.add(numbered, speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
-                other = {name: row[place] for name, place in self._others.items()}
+                other = {name: row[column] for name, column in self._others.items()}
                 features = self._read_features(other, where)
             except UserError as error:
                 current.problem = current.problem or str(error)
@@ -245,7 +245,7 @@ class _Waiting:
     """The rows of a dialogue until it ends: only then it is known what numbers its utterances."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[Utterance, int, bool]] = []
+        self._utterances: list[tuple[Utterance, int, bool]] = []
         self._turns: list[Sequence[int | None]] = []
 
     def add(
@@ -254,14 +254,15 @@ class _Waiting:
         """Adds the next row: see `Gathering.add`; `turns` are its numbers in the columns that may
         number utterances.
         """
-        self._said.append((utterance, line, named))
+        self._utterances.append((utterance, line, named))
         self._turns.append(turns)
 
     def added_to(self, dialogue: Gathering) -> Iterator[Item]:
         """Adds all of them to the dialogue that has ended, and forgets them; gives its pieces."""
-        said, (_, turns) = self._said, numbering(dict(enumerate(zip(*self._turns, strict=True))))
-        self._said, self._turns = [], []
-        for number, (utterance, line, named) in enumerate(said):
+        found = self._utterances
+        _, turns = numbering(dict(enumerate(zip(*self._turns, strict=True))))
+        self._utterances, self._turns = [], []
+        for number, (utterance, line, named) in enumerate(found):
             turn = turns[number] if turns else None
             yield from dialogue.add(utterance, line, named=named, turn=turn)
 

@@ -1,4 +1,4 @@
-"""Lines of text to dialogues, and what there is to say of them."""
+"""Lines of text to dialogues, and what there is to report of them."""
 
 import csv
 import dataclasses
@@ -21,12 +21,12 @@ _MOST_SPEAKERS = 1000
 
 
 @dataclasses.dataclass
-class Told:
-    """What there is to say of a text when all of it is read.
+class Findings:
+    """What there is to report of a text when all of it is read.
 
     Attributes:
       titles: lines above a chat's first message, which were left out.
-      notes: messages of a chat in which nobody says anything, which were.
+      notes: messages of a chat in which nobody says anything, which were left out.
       dialogues: how many there are.
       lone: how many of them hold one utterance.
       again: whether a speaker of one of those speaks in another one.
@@ -54,7 +54,7 @@ class Told:
                 self._speakers.add(speaker)
 
     def sentences(self) -> list[str]:
-        """One for each thing that there is to say."""
+        """One for each thing that there is to report."""
         found = [about_titles(self.titles)] if self.titles else []
         if self.notes:
             were = "were" if self.notes > 1 else "was"
@@ -77,12 +77,12 @@ class _Block:
 
     Attributes:
       line: where it begins.
-      said: what of it is read and not given yet.
+      utterances: those of it that are read and not given yet.
       problem: why it cannot be used.
     """
 
     line: int
-    said: list[ReadUtterance] = dataclasses.field(default_factory=list)
+    utterances: list[ReadUtterance] = dataclasses.field(default_factory=list)
     problem: str = ""
 
 
@@ -101,16 +101,16 @@ def _check_transcript(first: str, where: str) -> None:
     )
 
 
-def read_txt(lines: Lines, wanted: Wanted, told: Told | None = None) -> Iterator[Item]:
-    """Utterances in lines, as `corpora.transcripts` tells; a blank line ends a dialogue, unless it
-    may be part of an exported chat's message. A dialogue's id is its number.
+def read_txt(lines: Lines, wanted: Wanted, findings: Findings | None = None) -> Iterator[Item]:
+    """Utterances in lines, as `corpora.transcripts` reads them; a blank line ends a dialogue,
+    unless it may be part of an exported chat's message. A dialogue's id is its number.
 
     Args:
       lines: of the input.
       wanted: says which dialogues are wanted.
-      told: gets what there is to say of the text.
+      findings: gets what there is to report of the text.
     """
-    told = told or Told()
+    findings = findings or Findings()
     # Blocks at the head of the file in which nobody is named: perhaps a title of what comes.
     above: list[_Block] | None = []
     block: _Block | None = None
@@ -132,41 +132,41 @@ def read_txt(lines: Lines, wanted: Wanted, told: Told | None = None) -> Iterator
                 continue
             block = _Block(lines.line)
         block.problem = block.problem or problem
-        held = above is not None and script.waits
+        waits = above is not None and script.waits
         try:
-            block.said += script.finish() if ends else script.read(text, lines.line)
+            block.utterances += script.finish() if ends else script.read(text, lines.line)
         except UserError as error:
             block.problem = block.problem or str(error)
-        if ends and held and above is not None:
+        if ends and waits and above is not None:
             above.append(block)
-            block, script = None, TranscriptLines(lines.name, sum(len(b.said) for b in above))
+            block, script = None, TranscriptLines(lines.name, sum(len(b.utterances) for b in above))
             continue
-        if not (ends or block.said):
+        if not (ends or block.utterances):
             continue
         if above and not script.sure:
-            yield from _dialogues(lines, wanted, above, told)
+            yield from _dialogues(lines, wanted, above, findings)
         elif above:
-            told.titles += sum(len(each.said) for each in above)
+            findings.titles += sum(len(each.utterances) for each in above)
         above = None
         current = current or Gathering(lines, wanted, block.line)
-        size += len(block.said)
-        last = block.said[-1] if block.said else last
+        size += len(block.utterances)
+        last = block.utterances[-1] if block.utterances else last
         yield from _added(current, block)
         if ends:
-            told.add(size, last.utterance.speaker if last and last.named else "")
+            findings.add(size, last.utterance.speaker if last and last.named else "")
             size, last = 0, None
             yield from current.items()
-            told.titles += script.titles
-            told.notes += script.notes
+            findings.titles += script.titles
+            findings.notes += script.notes
             current, block, script = None, None, TranscriptLines(lines.name)
-    yield from _dialogues(lines, wanted, above or (), told)
+    yield from _dialogues(lines, wanted, above or (), findings)
 
 
 def _dialogues(
-    lines: Lines, wanted: Wanted, blocks: Iterable[_Block], told: Told
+    lines: Lines, wanted: Wanted, blocks: Iterable[_Block], findings: Findings
 ) -> Iterator[Item]:
     for block in blocks:
-        told.add(len(block.said), "")
+        findings.add(len(block.utterances), "")
         current = Gathering(lines, wanted, block.line)
         yield from _added(current, block)
         yield from current.items()
@@ -175,6 +175,6 @@ def _dialogues(
 def _added(current: Gathering, block: _Block) -> Iterator[Item]:
     """Gives a dialogue what of its lines is read."""
     current.problem = current.problem or block.problem
-    found, block.said = block.said, []
-    for said in found:
-        yield from current.add(said.utterance, said.line, named=said.named)
+    found, block.utterances = block.utterances, []
+    for read in found:
+        yield from current.add(read.utterance, read.line, named=read.named)

@@ -257,8 +257,8 @@ class FileOutput:
             _cut(self._part_fd, self.journal.written)
 
     def finish(self) -> None:
-        """Puts the file, and the one of problems, in their places. May be called again where it was
-        cut short.
+        """Moves the file, and the one of problems, to their final names. May be called again
+        where it was cut short.
         """
         with self._telling():
             if not self.journal.finished:
@@ -278,7 +278,7 @@ class FileOutput:
             os.unlink(self._journal_file)
 
     def give_up(self) -> None:
-        """Puts the file of problems in its place; nothing else is left."""
+        """Moves the file of problems to its final name; nothing else is left."""
         with self._telling():
             self._begin()
             self._count(Journal(self.journal.settings, self.journal.replaces))

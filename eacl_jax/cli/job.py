@@ -147,7 +147,7 @@ class Job:
                     else _CHUNK * self.batch_size
                 ),
                 most_past=settings.prompt.max_past,
-                own=given,
+                other_features=given,
             )
             least = (
                 None
@@ -155,7 +155,7 @@ class Job:
                 else least_probability(settings, self.coverage, self.stage)
             )
             left_out: set[str] = set()
-            about_text = transcripts.Told()
+            about_text = transcripts.Findings()
             items, others = self._items(
                 lines, wanted, console, settings.modalities, left_out, about_text
             )
@@ -168,7 +168,7 @@ class Job:
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in given:
                 each.resumed = not output.journal.counts_nothing
-            with Teller(console, size, read, before).shown() as tell:
+            with Teller(console, size, read, before).shown() as report:
                 try:
                     predict(
                         self._recognizer(folder),
@@ -180,7 +180,7 @@ class Job:
                         on_long=self.on_long,
                         chunk=_CHUNK * self.batch_size,
                         skip_bad=self.skip_bad,
-                        tell=tell,
+                        report=report,
                         modalities=settings.modalities,
                         sounds=sounds,
                         listen=self.sounds is not None,
@@ -286,18 +286,18 @@ class Job:
         console: Console,
         modalities: Mapping[str, Modality],
         left_out: set[str],
-        about_text: transcripts.Told,
+        about_text: transcripts.Findings,
     ) -> tuple[Iterator[reading.Item], tuple[str, ...]]:
         """The dialogues, and the names of a table's columns that are carried through. Of JSON,
         `left_out` gets the names of fields that are not, and of text `about_text`
-        what there is to say, as they are read.
+        what there is to report, as they are read.
         """
         if self._read_as() in ("jsonl", "json"):
             return reading.read_jsonl(lines, wanted, modalities, left_out), ()
         if self._read_as() != "csv":
             return transcripts.read_txt(lines, wanted, about_text), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
-        if twice := [each.name for each in wanted.own if each.name in table.features]:
+        if twice := [each.name for each in wanted.other_features if each.name in table.features]:
             raise UserError(
                 f"{lines.name} has columns {twice[0]}.SOMETHING: leave out --features {twice[0]},"
                 " or them."

@@ -20,7 +20,7 @@ from eacl_jax.features.modality import Modality
 
 LENGTH_STEP = 32  # padded rows are as long as the longest example, rounded up to a multiple of this
 ROW_STEP = 4  # packed rows beyond those foreseen come in multiples of this, at least
-MAX_SEGMENTS = 16  # examples in a packed row at most: the model reads so many places of each row
+MAX_SEGMENTS = 16  # examples in a packed row at most: the model reads so many columns of each row
 PACKED_STEP = 16  # packed rows' lengths are multiples of this
 PACKED_COUNTS = (
     4  # numbers of packed rows that are foreseen: each is a compilation of the training step
@@ -251,7 +251,7 @@ def collate(
       layout: from `plan` of these examples' lengths.
       rows: those whose tokens are filled in; None: all. Others stay 0, in memory that is never
         touched. What there is one of an example is always whole.
-      targets: what `Batch.labels` holds of the examples; None: their own labels.
+      targets: what `Batch.labels` holds of the examples; None: their labels.
       mixed: what `Batch.mixed` holds of them.
       modalities: whose features the batch has.
 
@@ -261,8 +261,8 @@ def collate(
     """
     _check(examples, size, layout, targets=targets, mixed=mixed)
     if targets is None:
-        own = np.array([example.label for example in examples], np.int32)
-        targets, weighs = np.maximum(own, 0), own >= 0
+        indices = np.array([example.label for example in examples], np.int32)
+        targets, weighs = np.maximum(indices, 0), indices >= 0
     else:
         weighs = np.ones(len(examples), bool)
     tokens, positions, segment_ids = (np.zeros(layout.shape, np.int32) for _ in range(3))
@@ -294,7 +294,7 @@ def _check(
     layout: Layout,
     **of_each: Num[np.ndarray, "n ..."] | None,
 ) -> None:
-    """Raises `ValueError` unless there is a place, and one of `of_each`, for each example."""
+    """Raises `ValueError` unless there is room, and one of `of_each`, for each example."""
     count = len(examples)
     if count > size:
         raise ValueError(f"a batch of {size} cannot hold {count} examples")

@@ -88,8 +88,8 @@ def _warn_of_values(
             f", in the last {count(modality.frames, 'frame')}, which alone count" if longer else "",
         )
     filled = sum(map(is_filled_up, rows))
-    for told in filled_up(name, filled, len(rows), "training utterance"):
-        log.warning("%s", told)
+    for sentence in filled_up(name, filled, len(rows), "training utterance"):
+        log.warning("%s", sentence)
 
 
 def _check_unread(corpus: str, config: FeaturesConfig) -> None:
@@ -175,8 +175,8 @@ def put_features(
             if has_known(utterance.features, name)
         }
         windows = tuple(dataclasses.replace(each, features=rows) for each in example.windows)
-        # Where nothing is said, features are something to answer by; where what is said is not
-        # known, they are only half of it.
+        # Where there is no text, features are something to answer by; where the tokenizer
+        # does not know the text, they are only half of it.
         unknown = example.unknown and not (rows and says_nothing(utterance.text))
         found.append(dataclasses.replace(example, features=rows, windows=windows, unknown=unknown))
     return found
@@ -204,5 +204,5 @@ def warn_of_features(dialogues: Sequence[Dialogue], modalities: Modalities) -> N
             "the model does not read the features %s: they are left out",
             ", ".join(sorted(strange)),
         )
-    for told in unlike(see(utterances, modalities), modalities):
-        log.warning("%s", told)
+    for sentence in unlike(see(utterances, modalities), modalities):
+        log.warning("%s", sentence)

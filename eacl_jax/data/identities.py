@@ -8,16 +8,16 @@ from eacl_jax.dialogue import Dialogue
 
 
 def same_id(dialogues: Sequence[Dialogue], named: Sequence[bool]) -> tuple[int, int] | None:
-    """Places, from 0, of the first two dialogues that were given one id; None where there are none.
+    """Indices of the first two dialogues that were given one id; None where there are none.
 
     Args:
       dialogues: of the list.
       named: whether each was given its id. An empty one is none.
     """
     first: dict[str, int] = {}
-    for place, (dialogue, given) in enumerate(zip(dialogues, named, strict=True)):
-        if given and dialogue.id and first.setdefault(dialogue.id, place) != place:
-            return first[dialogue.id], place
+    for index, (dialogue, given) in enumerate(zip(dialogues, named, strict=True)):
+        if given and dialogue.id and first.setdefault(dialogue.id, index) != index:
+            return first[dialogue.id], index
     return None
 
 

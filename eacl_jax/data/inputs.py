@@ -1,5 +1,5 @@
 """What people have at hand -> `Dialogue`s: texts, dicts, pairs, lists of them, DataFrames; and
-labels of their own.
+labels that they bring.
 
 Each form has one meaning, whatever it holds:
 
@@ -77,12 +77,12 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         columns `dialogue` and `text` and perhaps `speaker`, or their usual other names, and perhaps
         `emotion`, `emotions` and `annotations`, the last two of lists; or `emotions` with
         semicolons between them (rows of a dialogue keep their order, and need not be neighbours
-        where a column numbers them or tells times; other columns are carried through).
+        where a column numbers them or has times; other columns are carried through).
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
         two dialogues as dicts have one id; or a dialogue of a DataFrame comes back after others,
-        and no column tells the order of its rows, two of its rows are one utterance, or a cell of
+        and no column gives the order of its rows, two of its rows are one utterance, or a cell of
         its column `transcript` holds several.
     """
     if isinstance(given, str) and _names_a_file(given):
@@ -141,7 +141,7 @@ def read_labels(given: Any, where: str = "labels") -> dict[str, str]:
 
     Args:
       given: `{"gratitude": "grateful", "anger": "anger"}`; a list of `"gratitude=grateful"`,
-        `"gratitude: grateful"` or `"anger"`, a label that is its own word; or such items in one
+        `"gratitude: grateful"` or `"anger"`, a label that is also the word; or such items in one
         string, with commas or line ends between them. Labels are taken as
         `corpora.labels.clean_label` leaves them.
       where: for messages.
@@ -274,22 +274,22 @@ def _is_missing(value: Any) -> bool:
 
 
 def _usual_names(columns: Sequence[str]) -> list[str]:
-    """The columns' names, with this project's own for parts that have another usual one.
+    """The columns' names, with this project's for parts that have another usual one.
 
     Raises:
       UserError: several could be meant.
     """
     names = list(columns)
     for part in ("dialogue", "speaker", "text"):
-        places = find_part(columns, part)
-        if len(places) > 1:
-            several = ", ".join(repr(columns[place]) for place in places)
+        found = find_part(columns, part)
+        if len(found) > 1:
+            several = ", ".join(repr(columns[index]) for index in found)
             raise UserError(
                 f"the DataFrame has more than one column for the {part}: {several}; rename the one"
                 f" that is meant to {part!r}."
             )
-        for place in places:
-            names[place] = part
+        for index in found:
+            names[index] = part
     return names
 
 
@@ -341,7 +341,7 @@ def _from_frame(frame: Any) -> list[Dialogue]:
             f"the DataFrame's rows {named} (from 0) have no 'dialogue'; name the dialogue of each,"
             " as by frame['dialogue'].ffill()."
         )
-    turns = [columns[place] for place in turns_in(columns) if columns[place] != "text"]
+    turns = [columns[index] for index in turns_in(columns) if columns[index] != "text"]
     gathered: dict[str, list[Utterance]] = {}
     before: dict[tuple[str, str], int] = {}
     returns = Returns()

@@ -38,14 +38,14 @@ def readable_name(
 
 
 def replaced_names(speakers: Sequence[str], index: int, first_names: Sequence[str]) -> list[str]:
-    """First names in place of speakers' own: the first one for who speaks, the next for who spoke
+    """First names in place of speakers' names: the first one for who speaks, the next for who spoke
     last before, and so on; then for who speaks first afterwards.
 
     Args:
       speakers: of an utterance and of those around it that its prompt may hold, in their order.
-      index: the utterance's place among them.
+      index: the utterance's among them.
       first_names: `FIRST_NAMES`.
     """
     found = dict.fromkeys([*speakers[index::-1], *speakers[index + 1 :]])
-    names = {who: first_names[place % len(first_names)] for place, who in enumerate(found)}
+    names = {who: first_names[number % len(first_names)] for number, who in enumerate(found)}
     return [names[who] for who in speakers]

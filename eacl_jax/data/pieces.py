@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 _T = TypeVar("_T")
 _EDGES = "".join(map(chr, range(33, 127))).translate(str.maketrans("", "", string.ascii_letters))
 _EDGES += "\u2018\u2019\u201c\u201d\u00a1\u00bf\u2026\u2013\u2014\u00ab\u00bb"
-_WORDS, _MOST_WORDS = 8, 100  # of fewer, a rare name decides; more tell no more
+_WORDS, _MOST_WORDS = 8, 100  # of fewer, a rare name decides; more add nothing
 _TEXTS, _STRANGE = 3, 2  # an odd one happens to anybody
 _TIMES = 1.45
 _SHARE = 0.05
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     """At some texts.
 
     Attributes:
-      texts: that are long enough to tell, or together are; some of them where there are many.
+      texts: that are long enough to decide, or together are; some of them where there are many.
       strange: of these, whose words are broken into many more pieces than those of training.
     """
 
@@ -53,10 +53,10 @@ class Look(NamedTuple):
 
 
 class Listening:
-    """To texts as they are said, one after the other, of which most are too short to tell alone."""
+    """To texts as they come, one after the other, of which most are too short to decide alone."""
 
     def __init__(self) -> None:
-        """Nothing is said yet."""
+        """No text has come yet."""
         self.look = Look()
         self._short = ""
 
@@ -64,14 +64,14 @@ class Listening:
         """Takes one more.
 
         Args:
-          text: what is said.
+          text: the next one.
           look: of the model that answers.
         """
-        said = f"{self._short} {text}"
-        seen = look([said])
+        joined = f"{self._short} {text}"
+        seen = look([joined])
         self.look = self.look.plus(seen)
         # What holds no words, such as digits, never gets longer by itself.
-        self._short = "" if seen.texts else said[-_MOST_KEPT:]
+        self._short = "" if seen.texts else joined[-_MOST_KEPT:]
 
 
 def pieces_a_word(tokenizer: Any, texts: Sequence[str]) -> float | None:
@@ -119,7 +119,7 @@ def _long(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _words(text: str) -> list[str]:
     """Those that are letters alone, no addresses and numbers; in small letters, as capitals are
-    pieces of their own to many tokenizers.
+    separate pieces to many tokenizers.
     """
     stripped = (word.strip(_EDGES).lower() for word in text.replace("-", " ").split())
     return list(itertools.islice(filter(_is_word, stripped), _MOST_WORDS))

@@ -1,9 +1,9 @@
 """Examples -> batches: seeded shuffle, batch, prefetch; its position is a small state that a
 checkpoint holds.
 
-Every process draws the same global batches, and fills in and places on its devices only its own
-rows (`mesh.put`): with rows packed, how many there are depends on all the batch's examples, so that
-is the one way in which all processes agree on shapes without talking.
+Every process draws the same global batches, and fills in and puts on its devices only its rows
+(`mesh.put`): with rows packed, how many there are depends on all the batch's examples, so that is
+the one way in which all processes agree on shapes without talking.
 """
 
 import itertools
@@ -96,8 +96,8 @@ def by_turns(
     counts = Counter(which for which, _ in order)
 
     def batch(step: int) -> Any:
-        epoch, place = divmod(step, len(order))
-        which, number = order[place]
+        epoch, turn = divmod(step, len(order))
+        which, number = order[turn]
         return datasets[which][epoch * counts[which] + number]
 
     return grain.MapDataset.range(2**40).map(batch)
@@ -119,7 +119,7 @@ def batch_maker(
     *,
     max_tokens: int,
     row_multiple: int,
-    own_rows: Callable[[int], range] | None = None,
+    local_rows: Callable[[int], range] | None = None,
     targets: Num[np.ndarray, "N ..."] | None = None,
     mixed: Float[np.ndarray, "N C"] | None = None,
     modalities: Mapping[str, Modality] | None = None,
@@ -132,8 +132,8 @@ def batch_maker(
       config: the layout.
       max_tokens: longest example.
       row_multiple: numbers of rows are multiples of this.
-      own_rows: of so many rows, those that this process needs, see `collate`; None: all.
-      targets: of all examples, see `collate`; None: their own labels.
+      local_rows: of so many rows, those that this process needs, see `collate`; None: all.
+      targets: of all examples, see `collate`; None: their labels.
       mixed: likewise; None: there are none.
       modalities: see `collate`.
     """
@@ -153,7 +153,7 @@ def batch_maker(
             row_multiple=row_multiple,
             shapes=shapes,
         )
-        rows = None if own_rows is None else own_rows(layout.shape[0])
+        rows = None if local_rows is None else local_rows(layout.shape[0])
         batch = collate(
             chosen,
             size,

@@ -70,8 +70,8 @@ def corpus_examples(
 def _key(
     corpus: Corpus, tokenizer: Any, config: PromptConfig, readout: Readout, trailing_space: bool
 ) -> str | None:
-    """Hash of everything that examples depend on; None where the tokenizer does not tell what it
-    holds.
+    """Hash of everything that examples depend on; None where it cannot be known what the
+    tokenizer holds.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:

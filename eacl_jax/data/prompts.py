@@ -81,11 +81,11 @@ class _Around(NamedTuple):
 
     Attributes:
       turns: name, as the prompt has it, and text of each.
-      place: of the utterance among them.
+      number: of the utterance among them, from 0.
     """
 
     turns: list[tuple[str, str]]
-    place: int
+    number: int
 
 
 class PromptBuilder:
@@ -206,9 +206,11 @@ class PromptBuilder:
         around = [self._around(dialogue, index, name_of) for dialogue, index in wanted]
         # Most turns are around several utterances, under the same name.
         different = list(dict.fromkeys(turn for each in around for turn in each.turns))
-        said = self._encode([f"{name} says: {text}" for name, text in different])
-        contexts = {turn: [*ids, self.separator] for turn, ids in zip(different, said, strict=True)}
-        heads = self._encode([_target(*each.turns[each.place]) for each in around])
+        encoded = self._encode([f"{name} says: {text}" for name, text in different])
+        contexts = {
+            turn: [*ids, self.separator] for turn, ids in zip(different, encoded, strict=True)
+        }
+        heads = self._encode([_target(*each.turns[each.number]) for each in around])
         return [
             self._example(dialogue, index, each, contexts, head, taxonomy, on_long)
             for (dialogue, index), each, head in zip(wanted, around, heads, strict=True)
@@ -245,7 +247,7 @@ class PromptBuilder:
         room = self._config.max_tokens - len(self.start) - len(self.tail)
         too_long = len(head) > room
         before, text, after = (
-            self._parted(head, around.turns[around.place][0])
+            self._parted(head, around.turns[around.number][0])
             if too_long or self.unknown in head
             else ([], [], [])
         )
@@ -283,7 +285,7 @@ class PromptBuilder:
         if too_long:
             head = [*before, *read, *after]
         turns = [contexts[turn] for turn in around.turns]
-        context = self._context(turns, around.place, room - len(head))
+        context = self._context(turns, around.number, room - len(head))
         known["alone"] = len(turns) > 1 and not context
         return self._laid_out(context, head, known)
 
@@ -376,7 +378,7 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
         )
     if alone := sum(example.alone for example in examples):
         log.warning(
-            "%s: beside %s prompt.max_tokens=%d leaves no room for what was said around",
+            "%s: beside %s prompt.max_tokens=%d leaves no room for the utterances around",
             counted(alone, "utterance is read by itself", "utterances are read by themselves"),
             "it" if alone == 1 else "them",
             max_tokens,

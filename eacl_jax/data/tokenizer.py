@@ -72,11 +72,11 @@ class FoldersTokenizer:
         """The ids of the texts, as `input_ids`.
 
         Args:
-          texts: each on its own.
+          texts: each by itself.
           add_special_tokens: whether the tokenizer's first and last tokens stand around them.
           split_special_tokens: whether the name of a special token in a text is text.
           truncation, padding: neither is known here.
-          verbose: nothing is said in any case.
+          verbose: nothing is logged in any case.
         """
         del truncation, padding, verbose
         # It is the backend's, with which another thread may be encoding: set only where it changes.

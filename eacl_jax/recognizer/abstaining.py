@@ -20,8 +20,8 @@ NOT_AS_IT_GOES = (
 
 
 def least_probability(settings: Settings, coverage: float, stage: str = Stage.TWO) -> float:
-    """The probability from which on a label is possible, so that an utterance's own label is among
-    the possible ones with that coverage.
+    """The probability from which on a label is possible, so that an utterance's right label is
+    among the possible ones with that coverage.
 
     Args:
       settings: of the recognizer.

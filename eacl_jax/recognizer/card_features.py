@@ -6,7 +6,7 @@ from eacl_jax.recognizer.markdown import code, plain
 
 _FUSIONS = {
     "gated": (
-        "they are added to the encoding of the text, each modality by a gate of its own that the"
+        "they are added to the encoding of the text, each modality by a gate that the"
         " text and the features open"
     ),
     "concat": "one layer reads them together with the encoding of the text",
@@ -15,7 +15,7 @@ _FUSIONS = {
     ),
     "words": (
         'they stand as words behind the text, as "(loud, high)": numbers in the upper and the lower'
-        " third of the training utterances', of the speaker's own where these are enough"
+        " third of the training utterances', of the speaker's where these are enough"
     ),
 }
 # More numbers than these are not shown one by one.
@@ -79,7 +79,7 @@ def read_beside(settings: Settings) -> str:
 def told_from(settings: Settings) -> str:
     """What answers are made from, after "the emotion of each utterance of a conversation"."""
     if not settings.reads_text:
-        return f"from its {_names(settings)} alone, not from what is said"
+        return f"from its {_names(settings)} alone, not from its text"
     past, future = settings.prompt.max_past, settings.prompt.max_future
     later = f" and up to {future} after it" if future else ""
     return f"from the utterance and up to {past} before it{later}"

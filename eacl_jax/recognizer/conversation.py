@@ -1,4 +1,4 @@
-"""A conversation as it goes on: each utterance is answered from its past when it is said."""
+"""A conversation as it goes on: each utterance is answered from its past when it comes."""
 
 import dataclasses
 import logging
@@ -45,11 +45,10 @@ class Recognizer(Protocol):
 class Conversation:
     """Utterances in, one after the other; answers equal those to the whole dialogue at once, and
     never change afterwards. A model with a chain over dialogues (`Settings.chain`) answers a whole
-    dialogue by what is said later too, and a conversation by what was said until then (forward
-    filtering).
+    dialogue by later utterances too, and a conversation by those until then (forward filtering).
 
     A model that reads k later utterances (`prompt.max_future`) answers each k utterances late, when
-    it has heard them; `finish` gives the answers that still wait when nothing more is said.
+    it has heard them; `finish` gives the answers that still wait when no more utterances come.
 
     Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
     """
@@ -69,7 +68,7 @@ class Conversation:
         self._warned: set[str] = set()
         self._listening = Listening()
         self._seen: dict[str, Seen] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __len__(self) -> int:
         """Utterances so far."""
@@ -77,7 +76,7 @@ class Conversation:
 
     @property
     def strange(self) -> dict[str, list[str]]:
-        """What to say where its texts so far may be in another language ("language") than those
+        """What to report where its texts so far may be in another language ("language") than those
         that the model was trained on, or its features ("features") are unlike those.
         """
         language = str(self._listening.look)
@@ -102,7 +101,7 @@ class Conversation:
         """Adds an utterance to the context; of it only what a prompt may hold is kept.
 
         Args:
-          utterance: what is said.
+          utterance: the next one.
           alone: the answer to `ahead` of it by its prompt alone: that of `answer_alone`, or of
             `EmotionRecognizer.answer`.
 
@@ -153,14 +152,14 @@ class Conversation:
         features: Mapping[str, Any] | None = None,
         on_long: "OnLong" = "cut",
     ) -> Prediction | None:
-        """The emotion of what is said now; or, with k = `prompt.max_future`, of what was said k
-        utterances before, and None where that is nothing yet. Where features are missing for the
-        first time, or are none that the model reads, a warning says so.
+        """The emotion of the utterance; or, with k = `prompt.max_future`, of the one k utterances
+        before, and None where there is none yet. Where features are missing for the first time, or
+        are none that the model reads, a warning says so.
 
         Args:
           utterance: `"Ann: I got it!"`, `{"speaker", "text", "features"?}`, a pair or an
-            `Utterance`; or the speaker alone, where `text` is what is said.
-          text: what is said.
+            `Utterance`; or the speaker alone, where `text` is given.
+          text: of the utterance.
           features: its numbers by modality, `{"prosody": [0.1, 0.7]}`, or lists of frames of them.
           on_long: as of `EmotionRecognizer.predict`.
 
@@ -229,8 +228,8 @@ class Conversation:
             warn_of_features([Dialogue("conversation", (alone,))], known)
             self._warned |= fresh
         for what, sentences in self.strange.items():
-            if sentences and what not in self._told:
-                self._told.add(what)
+            if sentences and what not in self._reported:
+                self._reported.add(what)
                 for sentence in sentences:
                     log.warning("%s.", sentence)
 

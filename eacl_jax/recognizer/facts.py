@@ -37,7 +37,7 @@ _ALWAYS_ALSO = (
     *("encoder.frozen_layers", "encoder.dtype", "encoder.attention_dropout"),
     "evaluation.primary",
 )
-# Shown elsewhere, or nobody else's business: where files lie, and what is said and kept meanwhile.
+# Shown elsewhere, or nobody else's business: where files lie, what is logged and kept meanwhile.
 _ELSEWHERE = (
     *("seed", "run", "encoder.path", "data.corpus", "data.labels", "data.words", "data.levels"),
     *("data.dir", "data.cache_dir", "data.train", "data.dev", "data.test", "data.also"),
@@ -46,7 +46,7 @@ _ELSEWHERE = (
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a card tells of the run that a recognizer comes from.
+    """What a card says of the run that a recognizer comes from.
 
     Attributes:
       corpus: its name.
@@ -177,7 +177,7 @@ class Facts:
         if problems:
             raise UserError(
                 f"{file}: what stands under {KEY} in its front matter cannot be read; restore it,"
-                " or delete the file to go without what it tells of the run:\n  "
+                " or delete the file to go without what it says of the run:\n  "
                 + "\n  ".join(problems)
             )
         return facts

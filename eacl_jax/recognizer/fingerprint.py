@@ -1,4 +1,4 @@
-"""What tells a model's answers from another model's."""
+"""What distinguishes a model's answers from another model's."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -29,8 +29,8 @@ def of_files(
       folder: of the model.
       runtime: what computes.
       precision: of it.
-      of_file: hashes one; of a large file some parts, which takes milliseconds, if not said
-        otherwise.
+      of_file: hashes one; if not given, of a large file some parts, which takes
+        milliseconds.
 
     Raises:
       OSError: a file cannot be read.
@@ -51,7 +51,7 @@ def of_answers(files: str, settings: Settings, anchors: Mapping[str, np.ndarray]
 
     Args:
       files: from `of_files`; empty of one that was not loaded.
-      settings: its own, which may be others than those that were loaded.
+      settings: the recognizer's, which may be others than those that were loaded.
       anchors: likewise.
     """
     digest = hashlib.sha256(f"{files}\n{settings!r}\n".encode())

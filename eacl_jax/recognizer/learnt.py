@@ -35,7 +35,7 @@ def _none() -> Hashes:
 
 
 class Known(NamedTuple):
-    """How many of some annotated utterances a model knows, with all that is said before them.
+    """How many of some annotated utterances a model knows, with all utterances before them.
 
     Attributes:
       trained: its weights or anchors were learnt from them.
@@ -111,7 +111,7 @@ class Learnt:
         if not reads_text:
             if found.trained + found.chosen:
                 log.warning(
-                    "%d of %d annotated utterances have, with all that is said before them, the"
+                    "%d of %d annotated utterances have, with all utterances before them, the"
                     " texts of some that the model%s has learnt from or was chosen by. It reads no"
                     " text: where their features are the same, too, %s say how well it remembers"
                     " these; where they are others, nothing is amiss.",
@@ -123,7 +123,7 @@ class Learnt:
             return found
         if found.trained:
             log.warning(
-                "%d of %d annotated utterances are, with all that is said before them, among those"
+                "%d of %d annotated utterances are, with all utterances before them, among those"
                 " that the model%s has learnt from: %s say how well it remembers these, not how"
                 " well it answers what it has never seen.",
                 found.trained,
@@ -133,7 +133,7 @@ class Learnt:
             )
         if found.chosen:
             log.warning(
-                "%d of %d annotated utterances are, with all that is said before them, among those"
+                "%d of %d annotated utterances are, with all utterances before them, among those"
                 " by which the model%s was chosen (its epoch, thresholds or probabilities):"
                 " %s on these may flatter.",
                 found.chosen,
@@ -169,7 +169,7 @@ class Learnt:
         except (SafetensorError, OSError, ValueError) as error:
             raise UserError(
                 f"{file} is damaged ({error}); copy or save the model again, or delete the file to"
-                " go without what it tells of scores on what the model has learnt from."
+                " go without what it says of scores on what the model has learnt from."
             ) from error
         return cls(**tensors, whole=bool(whole))
 

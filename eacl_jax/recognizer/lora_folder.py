@@ -1,5 +1,5 @@
 """The folder of a model trained with LoRA that names the encoder it was trained from, in place of
-one of its own: megabytes, where that may take gigabytes.
+holding one: megabytes, where that may take gigabytes.
 
 config.json, heads.safetensors, README.md   as in a model folder
 adapter_config.json                         PEFT's: the base, rank and alpha
@@ -62,7 +62,7 @@ _SECTION = (
 
 
 def load_encoder(folder: Path, dtype: EncoderDtype) -> encoders.LoadedEncoder:
-    """The encoder of a model folder: its own, or what the base and the matrices make.
+    """The encoder of a model folder: the one in it, or what the base and the matrices make.
 
     Args:
       folder: of either kind.

@@ -27,7 +27,7 @@ OTHER = "other"
 
 ALONE = (
     "of the utterances had to be answered alone: what the model reads at once has no room beside"
-    " such a text for what was said around it"
+    " such a text for the utterances around it"
 )
 """Says what `Prediction.alone` is, after how many there are."""
 
@@ -45,7 +45,7 @@ class Prediction:
 
     Attributes:
       speaker: who says it.
-      text: what is said.
+      text: the utterance's.
       emotion: the label with the largest score: that of the nearest anchor where each label has
         one, and nothing is added to the scores (`Settings.offsets`). With a chain
         (`Settings.chain`) that of the dialogue's most probable sequence of labels. None from a
@@ -66,8 +66,8 @@ class Prediction:
       unknown_text: the encoder's tokenizer does not know most of the text, such as another script,
         or there is none, or the model reads features alone and the utterance has none: the answer
         says nothing.
-      other: fields of the user's own that the utterance came with.
-      alone: it is answered by itself, though others were said around it: beside it there was no
+      other: the user's other fields that the utterance came with.
+      alone: it is answered by itself, though there are others around it: beside it there was no
         room for any of them in what the encoder reads at once. Not written with the answer.
     """
 
@@ -147,7 +147,7 @@ class DialoguePrediction(Sequence[Prediction]):
     Attributes:
       id: of the dialogue.
       predictions: in the order of the utterances.
-      other: fields of the user's own that the dialogue came with.
+      other: the user's other fields that the dialogue came with.
     """
 
     id: str

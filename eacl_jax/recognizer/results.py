@@ -40,7 +40,7 @@ class Calibration:
 
     Uncalibrated is, with one label an utterance, before the temperature. With several labels it is
     before each label's scale and bias were fitted on dev, but after a scale and biases with which
-    that begins: stage two's own, or one of each for all labels, which are of dev too.
+    that begins: stage two's, or one of each for all labels, which are of dev too.
     """
 
     temperature: float = bounded(above=0)
@@ -230,7 +230,7 @@ class SequenceResults:
       kept: whether the model has it; else it answers each utterance alone.
       alone: scores without it.
       whole: of whole dialogues.
-      so_far: of dialogues as they go on, each utterance by what was said until then.
+      so_far: of dialogues as they go on, each utterance by those up to it.
     """
 
     kept: bool

@@ -14,7 +14,7 @@ from eacl_jax.recognizer.prediction import Prediction
 
 def whole(chain: Chain, alone: Sequence[Prediction], sizes: Sequence[int]) -> list[Prediction]:
     """The answers to whole dialogues, from those to each of their utterances alone: each by all
-    that is said before and after.
+    utterances before and after it.
 
     Args:
       chain: the model's.
@@ -58,7 +58,7 @@ def fit_temperature(
 
 
 def after(chain: Chain, before: Prediction | None, alone: Prediction) -> Prediction:
-    """The answer to an utterance by what was said before it, from that to it alone.
+    """The answer to an utterance by those before it, from that to it alone.
 
     Args:
       chain: the model's.

@@ -232,7 +232,7 @@ def _batches(experiment: Experiment, number: int, sets: Sequence[TrainingSet]) -
         config.batch,
         max_tokens=config.prompt.max_tokens,
         row_multiple=experiment.row_multiple,
-        own_rows=partial(own_rows, batch_shardings(experiment.mesh).tokens),
+        local_rows=partial(local_rows, batch_shardings(experiment.mesh).tokens),
         targets=learnt.targets,
         # Teachers answer in the run's own labels.
         mixed=None if number else experiment.mixed_targets,
@@ -259,7 +259,7 @@ def _soup(settings: StageOneConfig, like: Any, epochs: int) -> Soup | None:
     return BestEpochs(like, settings.soup)
 
 
-def own_rows(sharding: NamedSharding, count: int) -> range:
+def local_rows(sharding: NamedSharding, count: int) -> range:
     """The rows of a batch that this process' devices hold, and those between them.
 
     Args:

@@ -6,7 +6,7 @@
 #   launch/clusters/tpu_vm.sh install         # the last commit of this checkout, on all of them
 #   launch/clusters/tpu_vm.sh run train --config=configs/meld.py --workdir=gs://my-runs/meld
 #   launch/clusters/tpu_vm.sh stop            # all save at the same step; `run` again goes on
-#   launch/clusters/tpu_vm.sh delete          # and what lies on their own disks
+#   launch/clusters/tpu_vm.sh delete          # and what lies on their disks
 #
 # For a folder in place of an address: export SHARE=10.0.0.2:/runs before all of it, an NFS export
 # such as Filestore's; --workdir=/shared/meld.
@@ -17,7 +17,7 @@ set -euo pipefail
 SHARE=${SHARE:-}
 FOLDER=${FOLDER:-/shared} # where all machines see SHARE
 SPOT=${SPOT:-}            # SPOT=1: cheaper, and may be taken away at any time
-PYTHON=${PYTHON:-3.12}    # the machines' own Python may be older than 3.11
+PYTHON=${PYTHON:-3.12}    # the machines' Python may be older than 3.11
 WAIT=${WAIT:-30}          # seconds between questions whether the machines are there
 
 on() { # on WORKERS COMMAND

@@ -124,21 +124,21 @@ def test_several_labels_an_utterance():
 
 
 @pytest.mark.parametrize(
-    ("given", "several", "told"),
+    ("given", "several", "message"),
     [
         ("text,emotion", True, "'emotion' is of a model of one label.*ask for 'emotions'"),
         ("confidence", True, "'confidence' is of a model of one label"),
         ("emotions", False, "'emotions' is of a model of several labels.*ask for 'emotion' and"),
     ],
 )
-def test_fields_of_the_other_kind_of_model(given, several, told):
-    with pytest.raises(UserError, match=told):
+def test_fields_of_the_other_kind_of_model(given, several, message):
+    with pytest.raises(UserError, match=message):
         read_fields(given, "jsonl", several)
     assert read_fields(given, "jsonl", not several) == read_fields(given, "jsonl")
 
 
 @pytest.mark.parametrize(
-    ("given", "written_as", "told"),
+    ("given", "written_as", "message"),
     [
         ("emotion,mood", "jsonl", "fields: 'mood' is none of speaker, text, emotion"),
         ("emotion,,text", "jsonl", "fields: '' is none of"),
@@ -146,6 +146,6 @@ def test_fields_of_the_other_kind_of_model(given, several, told):
         ("cosines", "csv", "fields: cosines are written to JSON lines only"),
     ],
 )
-def test_fields_that_cannot_be(given, written_as, told):
-    with pytest.raises(UserError, match=told):
+def test_fields_that_cannot_be(given, written_as, message):
+    with pytest.raises(UserError, match=message):
         read_fields(given, written_as)

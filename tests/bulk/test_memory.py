@@ -63,7 +63,7 @@ def test_memory_does_not_grow_with_the_input(kind, tmp_path, monkeypatch):
                 "on_long": "cut",
                 "chunk": 100,
                 "skip_bad": False,
-                "tell": lambda *_: None,
+                "report": lambda *_: None,
             }
             totals = predict(Stub(), lines, read, output, formats.JsonLines(), **options)
         memory = tracemalloc.get_traced_memory()[1]
@@ -73,4 +73,4 @@ def test_memory_does_not_grow_with_the_input(kind, tmp_path, monkeypatch):
 
     assert (
         peak(3000) < peak(600) + 0.5
-    )  # held, the dialogues alone would take 3 MiB, their answers twice as much
+    )  # kept, the dialogues alone would take 3 MiB, their answers twice as much

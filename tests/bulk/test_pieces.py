@@ -36,11 +36,11 @@ def write(file: Path, kind: str, sizes=SIZES, **changed: str) -> Path:
     """Dialogues of these sizes; `changed` gives other utterances, `d1u12="Name: text"`."""
     blocks = []
     for number, size in enumerate(sizes):
-        said = [
+        lines = [
             changed.get(f"d{number}u{i}", f"{'Ann' if i % 2 else 'Ben'}: text {number} {i}")
             for i in range(size)
         ]
-        pairs = [line.split(": ", 1) for line in said]
+        pairs = [line.split(": ", 1) for line in lines]
         if kind == "jsonl":
             utterances = [
                 {"speaker": speaker, "text": text, "n": i}
@@ -55,7 +55,7 @@ def write(file: Path, kind: str, sizes=SIZES, **changed: str) -> Path:
                 f"d{number};{speaker};{i};{text}\n" for i, (speaker, text) in enumerate(pairs)
             ]
         else:
-            blocks.append("".join(f"{line}\n" for line in said) + "\n")
+            blocks.append("".join(f"{line}\n" for line in lines) + "\n")
     file.write_text("".join(blocks), encoding="utf-8")
     return file
 
@@ -89,7 +89,7 @@ def run(
             "on_long": "cut",
             "chunk": size,
             "skip_bad": skip_bad,
-            "tell": lambda *_: None,
+            "report": lambda *_: None,
         }
         predict(stub(), lines, read, goal, written_as, **options)
 
@@ -168,15 +168,15 @@ def test_killed_inside_of_a_dialogue(kind, how, bad, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "txt"])
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (f"{LONG}: hi", "dialogue '.*' utterance 13: the speaker's name"),
         ("Ann: a\0", "null character"),
     ],
 )
-def test_what_cannot_be_used_takes_back_what_came_before_it(kind, text, told, tmp_path):
+def test_what_cannot_be_used_takes_back_what_came_before_it(kind, text, message, tmp_path):
     source = write(tmp_path / "chats", kind, d1u13=text)
-    with pytest.raises(UserError, match=f"^chats line .*{told}") as raised:
+    with pytest.raises(UserError, match=f"^chats line .*{message}") as raised:
         run(source, tmp_path / "out", kind)
     line = {"jsonl": 2, "csv": 1 + 3 + 14, "txt": 4 + 14}[kind]
     assert raised.value.args[0].startswith(f"chats line {line}: ")
@@ -201,7 +201,7 @@ def test_what_cannot_be_used_takes_back_what_came_before_it(kind, text, told, tm
     stream = io.BytesIO(), io.StringIO()
     run(source, None, kind, skip_bad=True, stub=Exact, stream=stream)
     assert stream[0].getvalue().splitlines() == [answers[0], *answers[2:]]
-    assert told.split()[-1] in stream[1].getvalue()
+    assert message.split()[-1] in stream[1].getvalue()
 
 
 def test_line_may_be_mended_behind_what_was_answered_of_it(tmp_path):

@@ -17,7 +17,7 @@ from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
-from eacl_jax.bulk.transcripts import Told, read_txt
+from eacl_jax.bulk.transcripts import Findings, read_txt
 from eacl_jax.corpora.beside import with_given_features
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.transcripts import NOBODY
@@ -77,8 +77,8 @@ def test_features_in_fields_of_json_lines(fields, expected):
         assert item.problem.startswith("chats line 1: dialogue 'a' utterance 0")
         assert expected in item.problem
         return
-    (said,) = item.dialogue.to_json()["utterances"]
-    assert said.get("features") == (expected and {"voice": expected})
+    (utterance,) = item.dialogue.to_json()["utterances"]
+    assert utterance.get("features") == (expected and {"voice": expected})
 
 
 def as_jsonl(dialogues, ends="\n"):
@@ -193,7 +193,7 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("{", f"not valid JSON at column 2.*{FORMS}"),
         ('{"id": "x",', f"this may be one JSON value over several lines: {FORMS}"),
@@ -258,29 +258,29 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         (b"\0", "not valid JSON"),
     ],
 )
-def test_bad_json_lines(line, told):
+def test_bad_json_lines(line, message):
     line = line.encode() if isinstance(line, str) else line
     first, bad, last = read(
         "jsonl", b"%b\n\n%b\n%b" % (GOOD.encode(), line, GOOD.replace("1", "2", 1).encode())
     )
     assert first.dialogue.utterances == last.dialogue.utterances
     assert (bad.line, bad.dialogue) == (3, None)
-    with pytest.raises(UserError, match=f"^chats line 3: .*{told}"):
+    with pytest.raises(UserError, match=f"^chats line 3: .*{message}"):
         raise UserError(bad.problem)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         (b"Ann: \xff", "chats line 4: byte 0xff at offset 5"),
         (b"Ann: a\0", "chats line 4: field 'text' holds a null character"),
     ],
 )
-def test_bad_line_of_text_spoils_its_dialogue(line, told):
+def test_bad_line_of_text_spoils_its_dialogue(line, message):
     first, bad, last = read("txt", b"Ann: hi\n\nAnn: hi\n" + line + b"\nBen: so\n\nAnn: hi")
     assert first.dialogue
     assert last.dialogue
-    assert bad.problem.startswith(told)
+    assert bad.problem.startswith(message)
     assert [item.line for item in (first, bad, last)] == [1, 3, 7]
 
 
@@ -321,8 +321,8 @@ HEAD = "dialogue,speaker,text\n"
 def test_bad_rows(rows, problems):
     found = dict(enumerate(read("csv", HEAD + rows), 1))
     assert {number for number, item in found.items() if item.problem} == set(problems)
-    for number, told in problems.items():
-        assert found[number].problem.startswith(f"chats {told}")
+    for number, reason in problems.items():
+        assert found[number].problem.startswith(f"chats {reason}")
     for number in found:  # the same, whoever reads it
         count = len(found)
         assert [i.problem for i in read("csv", HEAD + rows, shard=f"{number}/{count}")] == [
@@ -336,7 +336,7 @@ def test_rows_that_stand_by_themselves():
     found = read("csv", content, dialogue="none", speaker="none")
     kept = [each.dialogue for each in found if each.dialogue is not None]
     assert [
-        (each.id, [(said.speaker, said.text, said.other["chat"]) for said in each.utterances])
+        (each.id, [(turn.speaker, turn.text, turn.other["chat"]) for turn in each.utterances])
         for each in kept
     ] == [
         ("1", [(NOBODY, "hello", "7")]),
@@ -356,7 +356,7 @@ def test_row_that_is_not_utf8():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "chats is empty; its first line must name the columns dialogue, speaker, text"),
         ("\n\n", "chats is empty"),
@@ -374,8 +374,8 @@ def test_row_that_is_not_utf8():
         (b"PK\x03\x04", "chats is a zip archive or an Excel workbook"),
     ],
 )
-def test_bad_headers(content, told):
-    with pytest.raises(UserError, match=told):
+def test_bad_headers(content, message):
+    with pytest.raises(UserError, match=message):
         read("csv", content)
 
 
@@ -437,13 +437,13 @@ def test_other_fields_are_carried_through():
         "utterances": [Prediction("Ann", "hi", "joy", {"joy": 1.0}, {"joy": 1.0}).to_json()],
     }
     first, again = read("jsonl", json.dumps(record) + "\n" + json.dumps(answered))
-    said = first.dialogue.utterances
-    assert (first.dialogue.id, first.dialogue.other, said[0].other) == (
+    utterances = first.dialogue.utterances
+    assert (first.dialogue.id, first.dialogue.other, utterances[0].other) == (
         "7",
         {"more": {"a": 1}},
         {"n": [1]},
     )
-    assert said[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
+    assert utterances[1:] == (Utterance("Ben", "so"), Utterance("Cleo", "yes"))
     assert again.dialogue.utterances[0].other == {}
 
 
@@ -460,12 +460,12 @@ def test_labels_of_answers_and_annotators_are_not_carried_through():
     several = Prediction("Ann", "hi", None, {"joy": 1.0}, {"joy": 1.0}, emotions=("joy",))
     given = [several.to_json(), {**several.to_json(), "emotions": [], "annotations": [["joy"], []]}]
     (item,) = read("jsonl", json.dumps({"id": "1", "utterances": given}))
-    assert [said.other for said in item.dialogue.utterances] == [{}, {}]
+    assert [each.other for each in item.dialogue.utterances] == [{}, {}]
 
 
 def test_fields_that_do_not_come_back_are_noted():
-    said = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 0.5, "n": 1}
-    utterances = [said, ["Ben", "so"], {"speaker": "Ben", "text": "", "annotations": [["joy"]]}]
+    first = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 0.5, "n": 1}
+    utterances = [first, ["Ben", "so"], {"speaker": "Ben", "text": "", "annotations": [["joy"]]}]
     lines = Lines(io.BytesIO(json.dumps({"id": "1", "utterances": utterances}).encode()), "chats")
     left_out = set()
     list(read_jsonl(lines, Wanted(lines, Shard(), size=10, most_past=0), left_out=left_out))
@@ -544,7 +544,7 @@ def test_numbers_that_are_not_whole_must_not_go_back():
     assert last.dialogue
 
 
-def test_order_is_told_by_any_column_that_numbers_utterances():
+def test_order_is_given_by_any_column_that_numbers_utterances():
     for header, given in (
         ("utterance", ("2", "0")),
         ("turn", ("2.0", "0.0")),
@@ -572,8 +572,8 @@ def test_order_is_told_by_any_column_that_numbers_utterances():
 def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     columns, numbers, expected, size, tmp_path, caplog
 ):
-    said = list(zip("abc", numbers, strict=True))
-    rows = "".join(f"{d},Ann,{text},joy,{n}\n" for d in (1, 2) for text, n in said)
+    pairs = list(zip("abc", numbers, strict=True))
+    rows = "".join(f"{d},Ann,{text},joy,{n}\n" for d in (1, 2) for text, n in pairs)
     content = f"dialogue,speaker,text,emotion,{columns}\n{rows}"
     (tmp_path / "chats.csv").write_text(content)
     voice = {f"{d}/{n}": np.float32([[n]]) for d in (1, 2) for n in range(6)}
@@ -581,24 +581,34 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     def joined(dialogues):
         return [int(u.features["voice"].item()) for d in dialogues for u in d.utterances]
 
-    own = {"voice": GivenFeatures("voice", voice, "voice")}
-    found = with_given_features(read_file(tmp_path / "chats.csv"), own, {})
-    told = "voice: of 2 dialogues whose file does not number the utterances, 2 have features behind"
-    assert caplog.text.count(told) == (expected == [0, 1, 2])
+    given = {"voice": GivenFeatures("voice", voice, "voice")}
+    found = with_given_features(read_file(tmp_path / "chats.csv"), given, {})
+    warning = (
+        "voice: of 2 dialogues whose file does not number the utterances, 2 have features behind"
+    )
+    assert caplog.text.count(warning) == (expected == [0, 1, 2])
     assert joined(item.dialogue for item in found) == expected * 2
     lines = Lines(io.BytesIO(content.encode()), "chats")
     wanted = Wanted(
-        lines, Shard(), size=size, most_past=1, own=[GivenFeatures("voice", voice, "voice")]
+        lines,
+        Shard(),
+        size=size,
+        most_past=1,
+        other_features=[GivenFeatures("voice", voice, "voice")],
     )
     pieces = list(Table(lines, {}).read(wanted))
     assert joined(item.dialogue for item in pieces) == expected * 2
-    wanted.own[0].check_found()
-    assert caplog.text.count(told) == 2 * (expected == [0, 1, 2])
+    wanted.other_features[0].check_found()
+    assert caplog.text.count(warning) == 2 * (expected == [0, 1, 2])
     if size == 1:  # a run that goes on inside of a dialogue
         assert pieces[4].end.utterances == 2
         lines = Lines(io.BytesIO(content.encode()), "chats", pieces[4].end)
         wanted = Wanted(
-            lines, Shard(), size=size, most_past=1, own=[GivenFeatures("voice", voice, "voice")]
+            lines,
+            Shard(),
+            size=size,
+            most_past=1,
+            other_features=[GivenFeatures("voice", voice, "voice")],
         )
         (last,) = Table(lines, {}).read(wanted)
         assert joined([last.dialogue]) == expected[2:]
@@ -636,15 +646,15 @@ def test_who_speaks_without_a_name_is_counted():
     assert [item.unnamed for item in read("jsonl", "\n".join(map(json.dumps, lines)))] == [1, 0]
 
 
-def test_json_of_another_shape_is_told_by_an_example():
+def test_json_of_another_shape_is_answered_with_an_example():
     for other in (
         '[{"text": "a"}]',
         '{"text": "a"}',
         '{"messages": [{"role": "a", "content": ""}]}',
     ):
         (item,) = read("jsonl", other)
-        told, _, example = item.problem.partition(" Two lines of such a file:\n")
-        assert told.startswith("chats line 1: a dialogue ")
+        message, _, example = item.problem.partition(" Two lines of such a file:\n")
+        assert message.startswith("chats line 1: a dialogue ")
         assert [each.problem for each in read("jsonl", example)] == ["", ""]
 
 
@@ -681,14 +691,14 @@ EXPORT = (
 
 def test_a_title_above_an_export_is_no_dialogue():
     for title, count in (("", 0), ("Chat with Ann\n", 1), ("Chat with Ann\n\n2 members\n\n", 2)):
-        lines, told = Lines(io.BytesIO((title + EXPORT).encode()), "chats"), Told()
-        (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), told)
+        lines, findings = Lines(io.BytesIO((title + EXPORT).encode()), "chats"), Findings()
+        (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), findings)
         assert item.dialogue == read_transcript(title + EXPORT)
         assert (item.dialogue.id, item.end.dialogues) == ("1", 1)
-        assert (told.titles, told.notes) == (count, 1)
+        assert (findings.titles, findings.notes) == (count, 1)
         (rest,) = read("txt", title + EXPORT, resumed=read("txt", title + EXPORT, size=1)[0].end)
         assert [u.speaker for u in rest.dialogue.utterances] == ["Ben"]
-    assert told.sentences() == [
+    assert findings.sentences() == [
         "2 lines above a chat's first message were left out, as a title",
         "1 message of a chat was left out, as pictures and the program's notes",
     ]
@@ -697,9 +707,9 @@ def test_a_title_above_an_export_is_no_dialogue():
 def test_lines_without_names_are_dialogues_where_no_export_is_below():
     for last in ("Ann: hi", "12/05/2024, 10:31 - Ann: hi", "c"):
         found = read("txt", f"a\n\nb\nb\n\n{last}\n\n", size=1)
-        said = [(i.dialogue.id, i.dialogue.utterances[0].text, i.line, i.lines) for i in found]
+        read_so = [(i.dialogue.id, i.dialogue.utterances[0].text, i.line, i.lines) for i in found]
         text = last[-2:].strip()
-        assert said == [
+        assert read_so == [
             ("1", "a", 1, (1,)),
             ("2", "b", 3, (3,)),
             ("2", "b", 3, (4,)),
@@ -709,19 +719,19 @@ def test_lines_without_names_are_dialogues_where_no_export_is_below():
     assert [item.dialogue.id for item in found] == [str(n + 1) for n in range(26)]
 
 
-def test_turns_with_blank_lines_between_are_told_of():
-    def told(*blocks):
-        lines, found = Lines(io.BytesIO("\n\n".join(blocks).encode()), "chats"), Told()
+def test_turns_with_blank_lines_between_are_reported():
+    def sentences(*blocks):
+        lines, found = Lines(io.BytesIO("\n\n".join(blocks).encode()), "chats"), Findings()
         list(read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), found))
         return found.sentences()
 
-    assert told("Ann: hi", "Ben: yo", "Ann: so") == [
+    assert sentences("Ann: hi", "Ben: yo", "Ann: so") == [
         "3 of 3 dialogues hold one utterance, and a speaker comes again: a blank line ends a"
         " dialogue, so if they are one conversation, remove the blank lines between its turns"
     ]
-    assert not told("Ann: hi", "Ben: yo", "Cem: so")  # each by somebody else
-    assert not told("Ann: hi", "Ben: yo\nAnn: yo", "Ann: so")  # some are conversations
-    assert not told("hi", "yo", "so")
+    assert not sentences("Ann: hi", "Ben: yo", "Cem: so")  # each by somebody else
+    assert not sentences("Ann: hi", "Ben: yo\nAnn: yo", "Ann: so")  # some are conversations
+    assert not sentences("hi", "yo", "so")
 
 
 def test_captions_are_one_dialogue():

@@ -26,9 +26,13 @@ def make_input(file: Path, *, bad: bool = True, first: int = 0) -> Path:
     """Dialogues of one to four utterances, some of which cannot be used."""
     lines = []
     for number in range(first, DIALOGUES):
-        said = [{"speaker": "Ann", "text": f"text {number} {i} é🙂"} for i in range(number % 4 + 1)]
+        utterances = [
+            {"speaker": "Ann", "text": f"text {number} {i} é🙂"} for i in range(number % 4 + 1)
+        ]
         lines.append(
-            "{" if bad and number % 7 == 3 else json.dumps({"id": f"d{number}", "utterances": said})
+            "{"
+            if bad and number % 7 == 3
+            else json.dumps({"id": f"d{number}", "utterances": utterances})
         )
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
@@ -56,7 +60,7 @@ def run(
             "on_long": "cut",
             "chunk": 8,
             "skip_bad": skip_bad,
-            "tell": lambda *_: None,
+            "report": lambda *_: None,
         }
         return predict(Stub(), lines, items("jsonl", lines, size=8), goal, written_as, **options)
 
@@ -144,7 +148,7 @@ def test_killed_at_any_call_of_the_kernel(
 
 
 @pytest.mark.parametrize("change", ["other", "longer"])
-def test_what_was_killed_when_all_was_answered_is_for_its_own_input_alone(
+def test_what_was_killed_when_all_was_answered_is_for_its_input_alone(
     source, tmp_path, monkeypatch, change
 ):
     content = source.read_bytes()
@@ -314,7 +318,7 @@ def test_input_may_end_where_what_was_done_ends(source, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("before_the_end", [0, 3])
-def test_run_that_had_only_to_be_put_in_its_place(
+def test_run_that_had_only_to_get_its_final_name(
     source, tmp_path, monkeypatch, undisturbed, before_the_end
 ):
     """Killed before the journal goes, or before OUT.part becomes OUT."""
@@ -332,7 +336,7 @@ def test_run_that_had_only_to_be_put_in_its_place(
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (
             lambda folder: (folder / "out.part.json").unlink(),
@@ -361,14 +365,14 @@ def test_run_that_had_only_to_be_put_in_its_place(
     ],
 )
 def test_damaged_run_is_refused_until_it_is_restarted(
-    source, tmp_path, monkeypatch, undisturbed, damage, told
+    source, tmp_path, monkeypatch, undisturbed, damage, message
 ):
     folder = tmp_path / "out"
     folder.mkdir()
     interrupted(source, folder / "out", monkeypatch)
     damage(folder)
     left = files(folder)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         run(source, folder / "out")
     assert files(folder) == left
     run(source, folder / "out", restart=True)
@@ -405,15 +409,15 @@ def test_two_processes_do_not_write_one_output(source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "message"),
     [
         ("no/out.jsonl", "there is no folder"),
         ("folder", "is no file; name one, or - for standard output"),
     ],
 )
-def test_output_that_cannot_be(source, tmp_path, output, told):
+def test_output_that_cannot_be(source, tmp_path, output, message):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         run(source, tmp_path / output)
 
 

@@ -62,9 +62,7 @@ def test_it_is_reported_what_a_model_has_learnt_from(eacl, model: Path, write, t
     knowing.save_pretrained(tmp_path / "knowing")
     options = ("--input", write(), "--json=scores.json")
     done = eacl("evaluate", "--model", tmp_path / "knowing", *options)
-    sentence = (
-        "2 of 4 annotated utterances are, with all that is said before them, among those that"
-    )
+    sentence = "2 of 4 annotated utterances are, with all utterances before them, among those that"
     assert f"{sentence} the model has learnt from: scores say" in " ".join(done.errors.split())
     done = eacl("evaluate", "--model", model, "--also-model", tmp_path / "knowing", *options)
     assert f"{sentence} the model {tmp_path / 'knowing'} has" in " ".join(done.errors.split())

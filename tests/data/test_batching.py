@@ -55,7 +55,7 @@ def examples_of(lengths, seed=0):
 
 
 def laid_out(batch, index):
-    """The tokens of example `index`, found through the batch's own fields."""
+    """The tokens of example `index`, found through the batch's fields."""
     row, column = batch.readout[index]
     segment = batch.segment_ids[row] == batch.segment_ids[row, column]
     return batch.tokens[row][segment], batch.positions[row][segment], batch.positions[row, column]
@@ -170,8 +170,8 @@ def test_evaluation_passes_every_example_once_in_shapes_that_are_known_beforehan
         np.sort(np.concatenate([indices for _, indices in batches])), np.arange(count)
     )
     for batch, indices in (batches[0], batches[-1]):
-        for place, index in enumerate(indices):
-            np.testing.assert_array_equal(laid_out(batch, place)[0], examples[index].tokens)
+        for number, index in enumerate(indices):
+            np.testing.assert_array_equal(laid_out(batch, number)[0], examples[index].tokens)
 
 
 def test_a_single_short_example_is_not_laid_into_a_long_row():
@@ -199,7 +199,7 @@ def test_a_single_short_example_is_not_laid_into_a_long_row():
     assert evaluation_shapes(64, max_tokens=64, cached=1024)[-1] == (8, 128)
     assert evaluation_shapes(64, max_tokens=2048, row_multiple=8, cached=1024)[-1] == (8, 2048)
     assert evaluation_shapes(1, max_tokens=256, cached=1024)[-1] == (1, 256)
-    # Seventeen fit by length, but the model reads no more than sixteen places of a row.
+    # Seventeen fit by length, but the model reads no more than sixteen columns of a row.
     assert [
         batch.tokens.shape for batch, _ in evaluation_batches(examples_of([7] * 17), shapes)
     ] == [(2, 320)]
@@ -279,14 +279,14 @@ def test_the_larger_the_batch_the_fewer_are_tried(monkeypatch):
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("rows", [range(0), range(2, 5), range(100)])
-def test_only_own_rows_are_filled_in(layout, rows):
+def test_only_the_rows_asked_for_are_filled_in(layout, rows):
     examples = examples_of([5, 60, 17, 33, 8, 41, 12])
     shape = plan([len(e.tokens) for e in examples], 8, layout=layout, max_tokens=64)
     mixed = np.random.default_rng(0).random((7, 3)).astype(np.float32)
-    whole, own = (collate(examples, 8, shape, mixed=mixed, **how) for how in ({}, {"rows": rows}))
+    whole, some = (collate(examples, 8, shape, mixed=mixed, **how) for how in ({}, {"rows": rows}))
     np.testing.assert_array_equal(whole.mixed, [*mixed, np.zeros(3)])
     for name, mark in MARKS.items():
-        ours, expected = getattr(own, name), getattr(whole, name).copy()
+        ours, expected = getattr(some, name), getattr(whole, name).copy()
         if mark == ROW:
             expected[[row not in rows for row in range(len(expected))]] = 0
         np.testing.assert_array_equal(ours, expected)
@@ -296,21 +296,21 @@ def test_a_process_fills_in_the_rows_of_its_devices():
     examples = examples_of([5, 60, 17, 33, 8, 41, 12])
     asked = []
 
-    def own_rows(count):
+    def local_rows(count):
         asked.append(count)
         return range(count // 2)
 
     make, make_all = (
         batch_maker(examples, 7, BatchConfig(), max_tokens=64, row_multiple=4, **how)
-        for how in ({"own_rows": own_rows}, {})
+        for how in ({"local_rows": local_rows}, {})
     )
-    own, whole = make(np.arange(7))[0], make_all(np.arange(7))[0]
+    local, whole = make(np.arange(7))[0], make_all(np.arange(7))[0]
     assert asked == [len(whole.tokens)]
     half = len(whole.tokens) // 2
-    np.testing.assert_array_equal(own.tokens[:half], whole.tokens[:half])
+    np.testing.assert_array_equal(local.tokens[:half], whole.tokens[:half])
     assert whole.tokens[half:].any()
-    assert not own.tokens[half:].any()
-    np.testing.assert_array_equal(own.readout, whole.readout)
+    assert not local.tokens[half:].any()
+    np.testing.assert_array_equal(local.readout, whole.readout)
 
 
 def test_padded_rows_are_as_long_as_the_longest_example():

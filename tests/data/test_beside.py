@@ -26,7 +26,7 @@ def test_features_of_which_training_has_none_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "warnings"),
     [
         ([[[1, 2]], [[1, 3]]], []),
         ([[[1, NAN]], [[1, NAN], [1, NAN]]], ["are the same in all 2 training utterances that"]),
@@ -39,14 +39,18 @@ def test_features_of_which_training_has_none_are_refused():
         ([[[1, 2], [NAN, NAN]], [[3, 5], [NAN, NAN]]], []),
     ],
 )
-def test_features_that_say_nothing_or_are_filled_up_with_zeros_are_told(rows, told, caplog):
-    said = tuple(Utterance("Ann", "hm", features={"voice": np.float32(each)}) for each in rows)
-    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", said),))
+def test_features_that_say_nothing_or_are_filled_up_with_zeros_are_warned_of(
+    rows, warnings, caplog
+):
+    utterances = tuple(
+        Utterance("Ann", "hm", features={"voice": np.float32(each)}) for each in rows
+    )
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", utterances),))
     taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     modalities_of(corpus, FeaturesConfig(frames=2))
-    assert len(caplog.messages) == len(told)
-    for message, expected in zip(caplog.messages, told, strict=True):
+    assert len(caplog.messages) == len(warnings)
+    for message, expected in zip(caplog.messages, warnings, strict=True):
         assert expected in message
 
 
@@ -64,31 +68,31 @@ def test_what_is_set_for_features_that_there_are_not_is_refused(name, value):
 
 def test_features_of_which_nothing_is_known_are_missing(caplog):
     voice = Modality(2, 1, (1.0, 1.0), (1.0, 1.0))
-    said = [
+    utterances = [
         Utterance("Ann", "hi", features={"voice": np.float32([numbers])})
         for numbers in ([3, np.nan], [np.nan, np.nan])
     ]
     example = Example(np.zeros(1, np.int32), 0, 0, "d", 0)
-    some, none = put_features([example] * 2, [("", each) for each in said], {"voice": voice})
+    some, none = put_features([example] * 2, [("", each) for each in utterances], {"voice": voice})
     assert some.features["voice"].tolist() == [[2, 0]]
     assert not none.features
-    warn_of_features([Dialogue("d", tuple(said))], {"voice": voice})
+    warn_of_features([Dialogue("d", tuple(utterances))], {"voice": voice})
     assert "1 of 2 utterances have no features voice" in caplog.text
 
 
 def test_what_is_not_known_is_missing_for_bulk_and_service_and_sounds(tmp_path):
     nothing = {"voice": np.full((1, 2), np.nan, np.float32)}
-    said = [
+    utterances = [
         Utterance("Ann", "hi", features={"voice": np.float32([[3, np.nan]])}),
         Utterance("Ann", "hi", features=nothing, other={"audio": "a.wav"}),
     ]
-    assert said[1].audio
+    assert utterances[1].audio
     voice = Modality(2, 1, (1.0, 1.0), (1.0, 1.0))
-    assert _with_features(Totals(), said, {"voice": voice}).missing == {"voice": 1}
-    assert names_of([Dialogue("d", tuple(said))], [], {}) == [{"voice"}, set()]
+    assert _with_features(Totals(), utterances, {"voice": voice}).missing == {"voice": 1}
+    assert names_of([Dialogue("d", tuple(utterances))], [], {}) == [{"voice"}, set()]
     sounds = Sounds(tmp_path, {"voice": "prosody 1"})
-    assert [sounds.missing(each) for each in said] == [[], ["voice"]]
-    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", (said[1],)),))
+    assert [sounds.missing(each) for each in utterances] == [[], ["voice"]]
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", (utterances[1],)),))
     taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     with pytest.raises(UserError, match=r"no utterance of train has features 'voice'"):
@@ -96,12 +100,12 @@ def test_what_is_not_known_is_missing_for_bulk_and_service_and_sounds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [("a.wav", r": a\.wav is text, whatever"), ("none.wav", r": .*none\.wav is missing")],
 )
-def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name, told):
+def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name, message):
     (tmp_path / "a.wav").write_text("no sound")
-    said = Utterance("Ann", "hi"), Utterance("Ben", "hi", other={"audio": name})
+    utterances = Utterance("Ann", "hi"), Utterance("Ben", "hi", other={"audio": name})
     voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
-    with pytest.raises(UserError, match=rf"^dialogue 'd' utterance 1{told}"):
-        with_sound([Dialogue("d", said)], {"voice": voice}, tmp_path)
+    with pytest.raises(UserError, match=rf"^dialogue 'd' utterance 1{message}"):
+        with_sound([Dialogue("d", utterances)], {"voice": voice}, tmp_path)

@@ -57,8 +57,8 @@ def encoding(tokenizer):
 
 
 def test_replaced_names_go_by_who_spoke_last():
-    said = ["Ben", "Cem", "Ann", "Cem", "Ann", "Dan", "Ben", "Eve"]
-    assert replaced_names(said, 4, list("123456")) == list("32121435")
+    speakers = ["Ben", "Cem", "Ann", "Cem", "Ann", "Dan", "Ben", "Eve"]
+    assert replaced_names(speakers, 4, list("123456")) == list("32121435")
     assert replaced_names(["Ann"], 0, list("123456")) == ["1"]
     assert replaced_names(list("abc"), 2, ["1", "2"]) == ["1", "2", "1"]
 
@@ -72,8 +72,8 @@ def test_what_is_read_does_not_depend_on_names(english, later):
     texts = ["fine " * int(count) for count in rng.integers(1, 8, size=40)]
 
     def built(names: list[str], first: int = 0, end: int = 40) -> list[list[int]]:
-        said = zip(names[first:end], texts[first:end], strict=True)
-        talk = Dialogue("d", tuple(Utterance(*each) for each in said))
+        turns = zip(names[first:end], texts[first:end], strict=True)
+        talk = Dialogue("d", tuple(Utterance(*each) for each in turns))
         found = builder.build([talk], TAXONOMY, targets="all")
         return [example.tokens.tolist() for example in found]
 

@@ -29,7 +29,7 @@ ENGLISH = (
 def usual(english) -> float:
     """Of smalltalk."""
     train = corpora.load(DataConfig()).splits["train"]
-    found = pieces_a_word(english, [said.text for each in train for said in each.utterances])
+    found = pieces_a_word(english, [turn.text for each in train for turn in each.utterances])
     assert found is not None
     return found
 
@@ -41,7 +41,7 @@ def test_other_languages_in_latin_letters_are_noticed(english, usual) -> None:
     assert look(english, ["Sí, claro que sí", "Siobhan Krüger"], usual) == (0, 0)  # too short
     assert look(english, SHORT, usual) == (3, 2)  # but not together
     test = corpora.load(DataConfig()).splits["test"]
-    english_texts = [said.text for each in test for said in each.utterances]
+    english_texts = [turn.text for each in test for turn in each.utterances]
     found = look(english, english_texts, usual)
     assert found.texts == 64
     assert str(found) == ""
@@ -60,13 +60,13 @@ def test_nothing_is_known_without_words_and_of_models_that_do_not_say(english) -
     assert look(english, [], 1.1) == (0, 0)
 
 
-def test_it_is_told_from_one_in_twenty_on() -> None:
+def test_it_is_reported_from_one_in_twenty_on() -> None:
     assert str(Look()) == str(Look(60, 2)) == str(Look(2, 2)) == str(Look(3, 1)) == ""
     assert str(Look(1900, 96)).startswith("96 of 1,900 texts, short ones taken together, may")
     assert str(Look(3, 2))
 
 
-def test_what_is_said_turn_by_turn_is_listened_to_together(english, usual) -> None:
+def test_turns_of_a_conversation_are_looked_at_together(english, usual) -> None:
     def looking(texts):
         return look(english, texts, usual)
 

@@ -17,7 +17,7 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone_prompts
-from tests.stubs.toys import FILLER, make_tokenizer
+from tests.stubs.toys import PLAIN_WORDS, make_tokenizer
 
 TAXONOMY = Taxonomy(("joy", "anger"), ("joy", "anger"))
 
@@ -68,7 +68,7 @@ def test_layout_of_a_prompt(tokenizer):
 )
 def test_what_is_read_around_an_utterance(tokenizer, settings, expected):
     """The target stays last, after what comes later, and whole utterances are read or none."""
-    said = [
+    texts = [
         "hello there good day",
         "good",
         "good day",
@@ -76,11 +76,11 @@ def test_what_is_read_around_an_utterance(tokenizer, settings, expected):
         "hello there good day now",
         "now",
     ]
-    turns = dialogue(*((text, "joy" if number == 2 else None) for number, text in enumerate(said)))
+    turns = dialogue(*((text, "joy" if number == 2 else None) for number, text in enumerate(texts)))
     (example,) = PromptBuilder(tokenizer, PromptConfig(**settings)).build([turns], TAXONOMY)
     parts = tokenizer.decode(example.tokens).removeprefix("<s> ").split(" </s>")[:-1]
     assert [part.strip() for part in parts] == [
-        *(f"ann says : {said[number]}" for number in expected),
+        *(f"ann says : {texts[number]}" for number in expected),
         "for utterance : good day ann feels <mask>",
     ]
     assert example.tokens[example.readout] == tokenizer.mask_token_id
@@ -138,7 +138,7 @@ def test_a_text_beside_which_nothing_fits_is_read_alone(tokenizer, on_long, capl
         assert "by themselves" not in caplog.text
         warn_about([dataclasses.replace(examples[2], alone=True)], 24)
     assert "1 utterance is read by itself: beside it prompt.max_tokens=24" in caplog.text
-    # What comes later is said around it, too.
+    # What comes later is around it, too.
     builder = PromptBuilder(tokenizer, PromptConfig(max_tokens=24, max_past=0, max_future=1))
     first, *_ = builder.build([dialogue(*reversed(turns))], TAXONOMY)
     assert first.alone
@@ -238,8 +238,8 @@ def test_apostrophes_as_telephones_write_them_are_plain_ones(tokenizer):
     form |= {"opening": builder.opening, "max_tokens": 256, "max_past": 8, "max_future": 0}
     form |= {"priority": "past", "readout": "mask", "names": "given"}
     form |= {"unknown": None, "first_names": FIRST_NAMES}
-    said = [("ann", "i can\N{RIGHT SINGLE QUOTATION MARK}t"), ("ann", "don't")]
-    exported, _, _ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], said, form)
+    turns = [("ann", "i can\N{RIGHT SINGLE QUOTATION MARK}t"), ("ann", "don't")]
+    exported, _, _ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], turns, form)
     for one, other in zip(plain, typed, strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
     assert exported == plain[-1].tokens.tolist()
@@ -296,7 +296,7 @@ def test_a_mask_that_the_vocabulary_lacks_is_none(found):
 @pytest.fixture
 def like_t5():
     """A tokenizer whose only special tokens are padding, the unknown and the end."""
-    vocabulary = ["<pad>", "</s>", "<unk>", *FILLER]
+    vocabulary = ["<pad>", "</s>", "<unk>", *PLAIN_WORDS]
     words = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
     )

@@ -88,7 +88,7 @@ def _trained(factory: pytest.TempPathFactory, name: str, settings: dict[str, Any
 
 @pytest.fixture(autouse=True)
 def figures_without_pixels(monkeypatch) -> None:
-    """Figures of a test's own runs are drawn, but not made pixels, which takes a quarter of such a
+    """Figures of runs within a test are drawn, but not made pixels, which takes a quarter of such a
     run; those of the runs above, which begin earlier, are.
     """
     buffer = io.BytesIO()

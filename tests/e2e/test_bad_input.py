@@ -37,7 +37,7 @@ def script(*arguments):
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         (
@@ -63,17 +63,17 @@ def script(*arguments):
         ),
     ],
 )
-def test_mistakes_on_the_command_line(arguments, told, tmp_path):
+def test_mistakes_on_the_command_line(arguments, message, tmp_path):
     done = script(*arguments, f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
-def refused(toy, tmp_path, told, **changes):
-    with pytest.raises(UserError, match=told):
+def refused(toy, tmp_path, message, **changes):
+    with pytest.raises(UserError, match=message):
         run.train(make_config(toy, **changes), tmp_path / "run", console=Console(quiet=True))
     assert not (tmp_path / "run").exists()
 
@@ -155,7 +155,7 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "error"),
+    ("function", "error"),
     [
         ((EmotionRecognizer, "save_pretrained"), OSError(errno.ENOSPC, "No space left on device")),
         # What orbax raised on a disk that was really full.
@@ -165,13 +165,13 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch, place, error):
+def test_disk_that_fills_up_on_the_way(toy, tmp_path, monkeypatch, function, error):
     def full(*_, **__):
         raise error
 
     config = make_config(toy, stage_one__max_steps=2, stage_two__epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr(*place, full)
+        patch.setattr(*function, full)
         with pytest.raises(
             UserError, match="no space left on the disk; free some and run the same command again"
         ):
@@ -229,7 +229,7 @@ def test_a_run_that_diverged_is_not_scored_nor_blamed_on_the_encoder(toy, tmp_pa
         run.train(config, tmp_path / "run", console=Console(quiet=True))
 
 
-def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_path, monkeypatch):
+def test_numbers_that_are_not_finite_are_refused_before_the_first_step(toy, tmp_path, monkeypatch):
     config = make_config(toy, stage_one__max_steps=1, stage_two__epochs=1)
     prepared = experiment.prepare(config, mesh=make_mesh(1))
     context = StageContext(tmp_path, Console(quiet=True), loop.StopRequest())
@@ -257,7 +257,7 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda m: (m / "config.json").unlink(), r"config\.json is missing"),
         (lambda m: (m / "config.json").write_text("{"), "not valid JSON"),
@@ -269,11 +269,11 @@ def test_numbers_that_are_not_finite_are_told_before_the_first_step(toy, tmp_pat
         (lambda m: (m / "encoder" / "model.safetensors").unlink(), r"model\.safetensors"),
     ],
 )
-def test_damaged_model_folder(finished, tmp_path, damage, told):
+def test_damaged_model_folder(finished, tmp_path, damage, message):
     model = tmp_path / "model"
     shutil.copytree(finished / "model", model)
     damage(model)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         EmotionRecognizer.from_pretrained(model)
 
 

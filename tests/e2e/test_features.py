@@ -43,14 +43,14 @@ def voiced(toy, tmp_path_factory):
         records, rows = [], ["dialogue,utterance,loudness,pitch"]
         for number, line in enumerate(Path(toy[f"data.{split}"]).read_text().splitlines()):
             record = json.loads(line)
-            for turn, said in enumerate(record["utterances"]):
-                voice = 50 + 10 * np.eye(3)[EMOTIONS.index(said["emotion"])][:2]
+            for turn, utterance in enumerate(record["utterances"]):
+                voice = 50 + 10 * np.eye(3)[EMOTIONS.index(utterance["emotion"])][:2]
                 voice += draw.normal(size=2)
                 if (number + turn) % 8:
                     rows.append(f"{record['id']},{turn},{voice[0]:.3f},{voice[1]:.3f}")
-                said["text"] = "The day is good"
+                utterance["text"] = "The day is good"
                 frames = draw.normal(size=(int(draw.integers(1, 4)), 3)).round(3).tolist()
-                said["features"] = {"face": frames}
+                utterance["features"] = {"face": frames}
             records.append(json.dumps(record))
         (folder / f"{split}.jsonl").write_text("\n".join(records) + "\n")
         (folder / "voice").mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def voiced(toy, tmp_path_factory):
     }
 
 
-def test_seeds_with_shared_inputs_have_readouts_of_their_own(voiced):
+def test_seeds_with_shared_inputs_have_separate_readouts(voiced):
     config = make_config(voiced, features__fusion="concat", anchors__source="centroids")
     loaded = experiment.load(config)
     for seed in (0, 3):
@@ -162,14 +162,14 @@ def spoken(toy, tmp_path_factory):
         records = []
         for line in Path(toy[f"data.{split}"]).read_text().splitlines():
             record = json.loads(line)
-            for turn, said in enumerate(record["utterances"]):
-                said["text"] = "The day is good"
+            for turn, utterance in enumerate(record["utterances"]):
+                utterance["text"] = "The day is good"
                 count += 1
                 if count % 9 == 0:
                     continue
-                said["audio"] = f"clips/{record['id']}/{turn}.wav"
-                hertz = 120 * 1.4 ** EMOTIONS.index(said["emotion"])
-                sounds.put(folder / said["audio"], sounds.voice(hertz + count % 7, 0.2))
+                utterance["audio"] = f"clips/{record['id']}/{turn}.wav"
+                hertz = 120 * 1.4 ** EMOTIONS.index(utterance["emotion"])
+                sounds.put(folder / utterance["audio"], sounds.voice(hertz + count % 7, 0.2))
             records.append(json.dumps(record))
         (folder / f"{split}.jsonl").write_text("\n".join(records) + "\n")
     (folder / "clips" / "train-0" / "0.wav").write_text("no sound")
@@ -189,9 +189,9 @@ def test_from_sound_files_to_answers(spoken, tmp_path, caplog):
     dialogues = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
     answers = recognizer.predict(dialogues, sounds=folder)
     pairs = [
-        (answer.emotion, said["emotion"])
+        (answer.emotion, utterance["emotion"])
         for dialogue, answered in zip(dialogues, answers, strict=True)
-        for said, answer in zip(dialogue["utterances"], answered, strict=True)
+        for utterance, answer in zip(dialogue["utterances"], answered, strict=True)
     ]
     accuracy = 100 * np.mean([answer == gold for answer, gold in pairs])
     assert accuracy == pytest.approx(results["stage_two"]["test"]["accuracy"])

@@ -50,8 +50,8 @@ def test_only_matrices_and_heads_learn_and_the_weights_are_plain(toy, tmp_path, 
     assert 0 <= size(state.opt_state) - 2 * (matrices + heads) < 10
     assert set(result.params) == {"encoder", "predictor", "mapping"}
     # The base is not kept beside them.
-    held = {name: value for name, value in vars(result).items() if name != "best_epoch"}
-    assert size(held) == size(prepared.params) + size(result.anchors) + matrices
+    kept = {name: value for name, value in vars(result).items() if name != "best_epoch"}
+    assert size(kept) == size(prepared.params) + size(result.anchors) + matrices
     pairs = zip(
         jax.tree_util.tree_flatten_with_path(prepared.params["encoder"])[0],
         jax.tree.leaves(result.params["encoder"]),

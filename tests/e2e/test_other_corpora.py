@@ -1,4 +1,4 @@
-"""A run that learns from another corpus beside its own."""
+"""A run that learns from another corpus beside the one it is of."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ MOODS = {"pleased": "lovely", "cross": "rude"}
 
 
 def theirs(words=WORDS):
-    """Of two labels, with the words of the run's own, and one dialogue of its test."""
-    told = [
+    """Of two labels, with the words of the run's, and one dialogue of its test."""
+    dialogues = [
         Dialogue(
             f"{number}",
             (
@@ -38,7 +38,7 @@ def theirs(words=WORDS):
     return Corpus(
         "meld",
         Taxonomy(tuple(MOODS), tuple(MOODS.values())),
-        dict.fromkeys(("train", "dev", "test"), tuple(told)),
+        dict.fromkeys(("train", "dev", "test"), tuple(dialogues)),
     )
 
 
@@ -66,9 +66,9 @@ def test_it_goes_on_identically_and_its_model_answers_as_it_scored(
     assert (given["utterances"], given["words"]) == (30, ["lovely", "rude"])
     card = (tmp_path / "run" / "model" / "README.md").read_text()
     spent = cost.read_cost(tmp_path / "run")
-    own = sum(len(dialogue.utterances) for dialogue in loaded.corpus.splits["train"])
-    batches = batches_per_epoch([own, 30], 16, 0.5)[1]
-    assert spent.train_examples == own + 16 * batches
+    count = sum(len(dialogue.utterances) for dialogue in loaded.corpus.splits["train"])
+    batches = batches_per_epoch([count, 30], 16, 0.5)[1]
+    assert spent.train_examples == count + 16 * batches
     assert "also drew from 30 training utterances of MELD, dialogues of a tel" in card
     assert "series: this project does not know its terms" in card
     recognizer = EmotionRecognizer.from_pretrained(tmp_path / "run")
@@ -94,8 +94,8 @@ def test_a_run_that_reads_features_is_refused(toy, tmp_path):
         lines = []
         for line in Path(toy[f"data.{split}"]).read_text().splitlines():
             record = json.loads(line)
-            for said in record["utterances"]:
-                said["features"] = {"voice": [0.5, 1.0]}
+            for utterance in record["utterances"]:
+                utterance["features"] = {"voice": [0.5, 1.0]}
             lines.append(json.dumps(record))
         paths[f"data.{split}"] = str(tmp_path / f"{split}.jsonl")
         Path(paths[f"data.{split}"]).write_text("\n".join(lines) + "\n")

@@ -1,5 +1,5 @@
-"""Two processes with a device each draw the same global batches, place their own rows, and get the
-global loss.
+"""Two processes with a device each draw the same global batches, put their rows on them, and get
+the global loss.
 """
 
 import pytest
@@ -46,9 +46,9 @@ state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
 gradients = objective.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
 step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
-own = lambda count: stage_one.own_rows(batch_shardings(mesh).tokens, count)
-assert len(own(4)) == 4 // processes
-make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2, own_rows=own)
+local = lambda count: stage_one.local_rows(batch_shardings(mesh).tokens, count)
+assert len(local(4)) == 4 // processes
+make = batch_maker(examples, 8, BatchConfig(), max_tokens=64, row_multiple=2, local_rows=local)
 batches = iterate(endless_batches(len(examples), 8, 0, make))
 for _ in range(3):
     batch, _ = next(batches)

@@ -50,9 +50,9 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
         patched.setattr(stage.StageRun, "step", lambda *_: stop.ask())
         with pytest.raises(loop.Interrupted):
             run.train(config, workdir, stop=stop, console=Console(quiet=True))
-    said = io.StringIO()
-    run.train(config, workdir, profile=2, console=Console(file=said))
-    assert "2 steps traced" in said.getvalue()
+    shown = io.StringIO()
+    run.train(config, workdir, profile=2, console=Console(file=shown))
+    assert "2 steps traced" in shown.getvalue()
     (file,) = (workdir / "profile").glob("plugins/profile/*/perfetto_trace.json.gz")
     # Three more steps go by first.
     assert traced_steps(file) == [7, 8]
@@ -67,12 +67,12 @@ def test_a_resumed_run_is_traced_and_unchanged(toy, finished, tmp_path, monkeypa
     ("steps", "traced", "words"), [(5, [4, 5], "2 steps traced"), (3, None, "nothing traced")]
 )
 def test_a_run_shorter_than_the_trace(tmp_path, steps, traced, words):
-    said = io.StringIO()
-    with Profiler(tmp_path, 9, Console(file=said)) as profiler:
+    shown = io.StringIO()
+    with Profiler(tmp_path, 9, Console(file=shown)) as profiler:
         for number in range(1, steps + 1):
             with profiler.step(number):
                 outputs = jnp.ones(3) + number
             profiler.after(outputs)
-    assert words in said.getvalue()
+    assert words in shown.getvalue()
     files = list(tmp_path.glob("plugins/profile/*/perfetto_trace.json.gz"))
     assert [traced_steps(file) for file in files] == ([] if traced is None else [traced])

@@ -164,7 +164,7 @@ def test_a_complete_run_says_that_its_model_is_gone(toy, finished, tmp_path):
     assert "no longer there" not in console.export_text()
 
 
-def test_a_complete_run_is_compared_before_its_scores_are_told(toy, finished, tmp_path):
+def test_a_complete_run_is_compared_before_its_scores_are_shown(toy, finished, tmp_path):
     moved = {}
     for split in ("train", "dev", "test"):
         moved[f"data.{split}"] = str(tmp_path / f"other-{split}.jsonl")

@@ -98,10 +98,10 @@ def test_probabilities_are_calibrated_on_dev(finished, toy):
         corpora.load(make_config(toy).data).splits["dev"]
     )
     for stage in ("stage_one", "stage_two"):
-        told = results[stage]["calibration"]
-        assert recognizer.settings.calibration[stage] == told["temperature"]
-        assert told["temperature"] == pytest.approx(again.settings.calibration[stage], rel=1e-3)
-        assert set(told["expected_calibration_error"]) == {"dev", "test"}
+        found = results[stage]["calibration"]
+        assert recognizer.settings.calibration[stage] == found["temperature"]
+        assert found["temperature"] == pytest.approx(again.settings.calibration[stage], rel=1e-3)
+        assert set(found["expected_calibration_error"]) == {"dev", "test"}
 
 
 def test_it_learns(finished):
@@ -139,8 +139,8 @@ def test_model_reloads_without_the_corpus_and_scores_the_same(finished, capsys):
 
 @pytest.mark.slow
 def test_a_split_is_scored_wherever_its_file_is(finished, toy, tmp_path, caplog, capsys):
-    """Only that split's file is needed; other dialogues in it are told, and so is a run without
-    results.
+    """Only that split's file is needed; other dialogues in it are warned of, and so is a run
+    without results.
     """
     run_there = tmp_path / "run"
     shutil.copytree(finished, run_there, ignore=shutil.ignore_patterns("checkpoints"))
@@ -187,11 +187,11 @@ def test_only_what_is_scored_is_encoded(finished, toy, tmp_path, monkeypatch):
     assert [(e.dialogue, e.utterance) for e in encoded] == [
         (line["id"], number) for line in lines for number in range(1, len(line["utterances"]))
     ]
-    said = [Dialogue.from_json(line).utterances for line in lines]
+    expected = [Dialogue.from_json(line).utterances for line in lines]
     answers = EmotionRecognizer.from_pretrained(finished / "model").predict(lines)
     right = [
         answer.emotion == utterance.emotion
-        for utterances, found in zip(said, answers, strict=True)
+        for utterances, found in zip(expected, answers, strict=True)
         for utterance, answer in zip(utterances, found, strict=True)
         if utterance.annotated
     ]

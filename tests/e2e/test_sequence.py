@@ -35,9 +35,9 @@ def test_the_model_answers_and_is_scored_as_the_run(folder):
         scores = evaluate(folder, split)
         assert scores[Stage.TWO] == getattr(results.stage_two, split).to_json()
         console = Console(width=120)
-        with console.capture() as said:
+        with console.capture() as shown:
             print_scores(folder, split, scores, console)
-        assert "the same as results.json" in said.get()
+        assert "the same as results.json" in shown.get()
     recognizer = EmotionRecognizer.from_pretrained(folder)
     test = json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"]["test"]
     lines = Path(test).read_text(encoding="utf-8").splitlines()
@@ -54,10 +54,10 @@ def test_the_model_answers_and_is_scored_as_the_run(folder):
 def test_the_run_says_what_the_chain_changes(folder):
     console = Console(width=120)
     config = run_folder.read_config(folder)
-    with console.capture() as said:
+    with console.capture() as shown:
         run.train(config, folder, console=console)  # it is complete: it says what it gave
-    assert "the dialogue as a sequence, stage two (kept)" in said.get()
-    assert "by the past alone" in said.get()
+    assert "the dialogue as a sequence, stage two (kept)" in shown.get()
+    assert "by the past alone" in shown.get()
     report = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "The dialogue as a sequence" in report
     found = run_folder.read_results(folder).sequence
@@ -66,7 +66,7 @@ def test_the_run_says_what_the_chain_changes(folder):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"sequence__penalty": 2.0},
@@ -76,8 +76,8 @@ def test_the_run_says_what_the_chain_changes(folder):
         ({"sequence__crf": True, "sequence__decoding": "best"}, "config.sequence.decoding"),
     ],
 )
-def test_settings_that_cannot_be(changes, said):
-    with pytest.raises(UserError, match=said):
+def test_settings_that_cannot_be(changes, message):
+    with pytest.raises(UserError, match=message):
         make_config({}, **changes)
 
 
@@ -93,7 +93,7 @@ def test_single_utterances_have_no_sequence(folder, tmp_path):
 
 @pytest.mark.slow
 def test_iemocap_by_its_exchanged_files_with_all_that_goes_beyond(folder, tmp_path, monkeypatch):
-    """Some of its utterances have no label. Nothing about it is a case of its own."""
+    """Some of its utterances have no label. Nothing about it is a special case."""
     monkeypatch.setattr(Iemocap, "EXPECTED", {})  # the published counts
     rng, kinds = np.random.default_rng(0), ("hap", "sad", "neu", "ang", "exc", "fru")
     for split in ("train", "dev", "test"):

@@ -91,11 +91,11 @@ def test_a_saved_model_answers_the_same(recognizer, test_split, tmp_path):
 
 
 def test_own_labels_from_words_alone_may_be_several_or_none(recognizer):
-    own = recognizer.with_labels("delight=joy, rage=anger, rest=monday")
-    decided = own.settings.decisions[Stage.TWO]
+    other = recognizer.with_labels("delight=joy, rage=anger, rest=monday")
+    decided = other.settings.decisions[Stage.TWO]
     assert decided.thresholds == (decided.threshold,) * 3
-    answers = own.predict([("Ann", "the day is"), ("Bob", "the day is lovely horrible")])
-    assert all(set(each.emotions) <= set(own.labels) for each in answers)
+    answers = other.predict([("Ann", "the day is"), ("Bob", "the day is lovely horrible")])
+    assert all(set(each.emotions) <= set(other.labels) for each in answers)
     assert sum(answers[1].probabilities.values()) != pytest.approx(1)
 
 

@@ -18,16 +18,16 @@ from eacl_jax.training.stage_two import run_stage_two
 from tests.stubs.toys import make_config
 
 
-def test_runs_with_shared_inputs_begin_as_if_each_had_read_its_own(toy):
+def test_runs_with_shared_inputs_begin_as_if_each_had_read_all(toy):
     loaded = experiment.load(make_config(toy))
     for seed in (0, 3):
         config = make_config(toy, seed=seed)
-        own = experiment.prepare(config, mesh=make_mesh(1))
+        alone = experiment.prepare(config, mesh=make_mesh(1))
         shared = experiment.prepare(config, mesh=make_mesh(1), loaded=loaded)
         assert shared.corpus is loaded.corpus
-        assert shared.fingerprint == own.fingerprint
-        assert shared.encoder_identity == own.encoder_identity
-        jax.tree.map(np.testing.assert_array_equal, shared.params, own.params)
+        assert shared.fingerprint == alone.fingerprint
+        assert shared.encoder_identity == alone.encoder_identity
+        jax.tree.map(np.testing.assert_array_equal, shared.params, alone.params)
 
 
 @pytest.mark.parametrize("other", [{"data__max_dialogues": 3}, {"encoder__dtype": "bfloat16"}])
@@ -38,7 +38,9 @@ def test_inputs_of_another_run_are_refused(toy, other):
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_shared_weights_as_they_are_and_its_own_do_not_outlive_it(toy, tmp_path):
+def test_a_run_leaves_the_shared_weights_as_they_are_and_those_it_trains_do_not_outlive_it(
+    toy, tmp_path
+):
     config = make_config(toy, stage_one__epochs=1, stage_two__epochs=1)
     loaded = experiment.load(config)
     weights = jax.tree.leaves(nnx.state(loaded.pretrained.module, nnx.Param))

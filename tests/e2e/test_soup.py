@@ -28,7 +28,7 @@ def stage_one(prepared, folder, stop=None, **settings):
     folder.mkdir(exist_ok=True)
     one = dataclasses.replace(prepared.config.stage_one, **settings)
     config = dataclasses.replace(prepared.config, stage_one=one)
-    console = Console(record=True, quiet=False, file=(folder / "said.txt").open("a"), width=200)
+    console = Console(record=True, quiet=False, file=(folder / "console.txt").open("a"), width=200)
     context = stage.StageContext(folder, console, stop or loop.StopRequest())
     return run_stage_one(dataclasses.replace(prepared, config=config), context)
 
@@ -69,14 +69,14 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     constants = prepared.source.constants(prepared.beginning)
     mapped = prepared.encoding.map(mean.params, constants["label_encodings"])
     np.testing.assert_allclose(mean.anchors, mapped, rtol=1e-5, atol=1e-6)
-    said = (tmp_path / "mean" / "said.txt").read_text()
-    assert f"mean of epochs {kept[0]}, {kept[1]}  dev weighted F1 30.50  chosen" in said
+    shown = (tmp_path / "mean" / "console.txt").read_text()
+    assert f"mean of epochs {kept[0]}, {kept[1]}  dev weighted F1 30.50  chosen" in shown
 
     script(monkeypatch, 30.0, 10.0, 20.0, 30.0)  # a tie goes to the single epoch
     best = stage_one(prepared, tmp_path / "single", soup=2, soup_of=of)
     assert (best.best_epoch, best.mean_of) == (1, ())
-    said = (tmp_path / "single" / "said.txt").read_text()
-    assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in said
+    shown = (tmp_path / "single" / "console.txt").read_text()
+    assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in shown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """smalltalk's lines spoken by a machine, in a voice that goes by the emotion: sound files in, answers
 out, through library, command and service. It shows that the parts fit together, not that emotions
-are told from voices: the voice is made of the label.
+can be heard in voices: the voice is made of the label.
 """
 
 import asyncio
@@ -51,8 +51,8 @@ def spoken(toy, tmp_path_factory):
     corpus = corpora.load(DataConfig(cache_dir=str(folder / "cache")))
     for split, most in LINES.items():
         records, count = [], dict.fromkeys(VOICES, 0)
-        said = [u for dialogue in corpus.splits[split] for u in dialogue.utterances]
-        for utterance in said:
+        utterances = [u for dialogue in corpus.splits[split] for u in dialogue.utterances]
+        for utterance in utterances:
             emotion = str(utterance.emotion)
             if count.get(emotion, most) >= most:
                 continue

@@ -28,7 +28,7 @@ LAST = (Stage.ONE, 2)
 
 @pytest.fixture
 def config(toy, tmp_path, monkeypatch):
-    """A toy run whose caches are its own, and a store that is empty."""
+    """A toy run with caches that no other run uses, and a store that is empty."""
     monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "cache"))
     stores.remove(ADDRESS, stores.objects(ADDRESS))
     return make_config({**toy, "data.cache_dir": str(tmp_path / "cache")})
@@ -65,13 +65,13 @@ def check_same(finished):
 
 @pytest.mark.slow
 def test_a_run_at_an_address_is_the_run_in_a_folder(config, finished, tmp_path):
-    said = train(config)
-    assert f"model    {ADDRESS}/model" in said
-    assert str(tmp_path / "cache" / "runs") not in said
+    shown = train(config)
+    assert f"model    {ADDRESS}/model" in shown
+    assert str(tmp_path / "cache" / "runs") not in shown
     check_same(finished)
     assert list((tmp_path / "cache" / "runs").glob("[0-9a-f]*[0-9a-f]")) == []
     assert f"{ADDRESS} holds a complete run" in train(config)
-    # Its model answers, from the run's address and from its own.
+    # Its model answers, from the run's address and from the model's.
     chat = [("Ann", "We won!"), ("Ben", "Great.")]
     answers = [
         EmotionRecognizer.from_pretrained(path).predict([chat])

@@ -156,8 +156,8 @@ def test_modalities(encoder, tmp_path, capsys):
         for line in file.read_text(encoding="utf-8").splitlines():
             dialogue = json.loads(line)
             rows += [
-                f"{dialogue['id']},{number},{float(said['emotion'] == 'joy')}"
-                for number, said in enumerate(dialogue["utterances"])
+                f"{dialogue['id']},{number},{float(turn['emotion'] == 'joy')}"
+                for number, turn in enumerate(dialogue["utterances"])
             ]
     table = tmp_path / "voice.csv"
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")

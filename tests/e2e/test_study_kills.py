@@ -110,8 +110,8 @@ def test_kills_at_random_moments_change_nothing(file, undisturbed, tmp_path):
     finish(start(file, tmp_path / "study", log), log)
     assert table(tmp_path / "study") == undisturbed
     finished = [line.partition("]")[2].partition("  ")[0] for line in done_lines(log)]
-    assert len(finished) == len(set(finished))  # one that was killed before it said so says nothing
-    print(f"{killed} kills, {VARIANTS * SEEDS} runs, {len(finished)} said that they were done")
+    assert len(finished) == len(set(finished))  # one that was killed before its line shows none
+    print(f"{killed} kills, {VARIANTS * SEEDS} runs, {len(finished)} were shown as done")
 
 
 @pytest.mark.slow

@@ -20,11 +20,11 @@ def get_config(argument=None):
         name="together", question="Is it the same table?", base=base, seeds=(0, 1),
         corpora={{"talk": {{}}}},
         axes={{"x": {{
-            "warm": {{"loss.temperature": 0.5}},
+            "medium": {{"loss.temperature": 0.5}},
             "hopeless": {{"stage_one.encoder_lr": 1e30, "stage_one.head_lr": 1e30}},
             "cold": {{"loss.temperature": 0.1}},
         }}}},
-        comparisons=[["cold", "warm"]],
+        comparisons=[["cold", "medium"]],
     ), convert_dict=False)
 """
 
@@ -95,7 +95,7 @@ runpy.run_path("launch/study.py", run_name="__main__")
 
 
 @pytest.mark.long
-def test_what_fails_in_one_process_alone_is_told_with_its_reason(file, tmp_path):
+def test_what_fails_in_one_process_alone_is_reported_with_its_reason(file, tmp_path):
     script = tmp_path / "one_fails.py"
     script.write_text(ONE_FAILS)
     with Together(

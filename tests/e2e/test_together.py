@@ -41,7 +41,7 @@ def results(workdir: Path):
 
 
 def files(workdir: Path):
-    """What a run leaves, but for checkpoints, where each process has files of its own."""
+    """What a run leaves, but for checkpoints, where each process has other files."""
     return sorted(
         path.relative_to(workdir).as_posix()
         for path in workdir.rglob("*")
@@ -50,7 +50,7 @@ def files(workdir: Path):
 
 
 def elsewhere(workdir: Path) -> dict[int, list[str]]:
-    """Arguments of process 1, as on a machine whose disks are its own."""
+    """Arguments of process 1, as on a machine whose disks no other sees."""
     # Of options that are given twice the last counts.
     return {1: [f"--workdir={workdir.parent / 'elsewhere'}"]}
 
@@ -128,7 +128,7 @@ def other_encoder(settings, folder):
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         pytest.param(
             lambda *_: {1: ["--config.seed=3"]},
@@ -139,14 +139,16 @@ def other_encoder(settings, folder):
         pytest.param(other_encoder, "weights: process 0 has", marks=pytest.mark.long),
     ],
 )
-def test_processes_that_were_given_different_things_do_not_begin(settings, tmp_path, other, said):
+def test_processes_that_were_given_different_things_do_not_begin(
+    settings, tmp_path, other, message
+):
     only = other(settings, tmp_path / "other")
     with Together(
         training(settings, tmp_path / "run"), tmp_path / "logs", processes=2, only=only
     ) as run:
         assert run.statuses() == [2, 2]
         assert "error: the processes of this run were not given the same" in run.text(0)
-        assert said in run.text(0)
+        assert message in run.text(0)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -215,8 +217,8 @@ def test_teachers_teach_two_processes_what_they_teach_one(settings, alone, tmp_p
         "distil.weight": 0.5,
     }
     finish(taught, tmp_path / "one", tmp_path / "one-logs", processes=1, devices=2)
-    told = finish(taught, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
-    assert ["asked for the training utterances" in each for each in told] == [True, False]
+    output = finish(taught, tmp_path / "two", tmp_path / "two-logs", processes=2, devices=1)
+    assert ["asked for the training utterances" in each for each in output] == [True, False]
     one, two = tmp_path / "one", tmp_path / "two"
     # Sums are added up in another order by other numbers of devices.
     answered = [load_file(each / "teachers.safetensors")["probabilities"] for each in (one, two)]

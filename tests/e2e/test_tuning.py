@@ -73,7 +73,7 @@ def test_it_goes_on_identically_compiles_once_and_finishes(toy, tmp_path, monkey
         lambda a, b: np.any(a != b), before["encoder"]["embeddings"], after["encoder"]["embeddings"]
     )
     assert moved["tokens"]["embedding"]  # in the last epoch
-    assert not moved["positions"]["embedding"]  # held by the table
+    assert not moved["positions"]["embedding"]  # frozen by the table
 
     with pytest.raises(loop.Interrupted):
         run.train(config, tmp_path / "run", stop=StopAfter(15), console=Console(quiet=True))

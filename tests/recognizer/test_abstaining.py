@@ -89,10 +89,10 @@ def test_calibrating_fits_them_anew_and_adapting_forgets_them(recognizer):
     dialogues = annotated()
     calibrated = recognizer.calibrate(dialogues)
     likelihood = [
-        answer.probabilities[said.emotion]
+        answer.probabilities[turn.emotion]
         for dialogue, found in zip(dialogues, calibrated.predict(dialogues), strict=True)
-        for said, answer in zip(dialogue.utterances, found, strict=True)
-        if said.emotion
+        for turn, answer in zip(dialogue.utterances, found, strict=True)
+        if turn.emotion
     ]
     expected = fit_sets(np.array(likelihood))
     assert calibrated.settings.sets.examples == len(likelihood)

@@ -89,10 +89,10 @@ def test_a_labels_cosine_is_between_those_of_its_anchors():
 
 
 def test_other_labels_have_an_anchor_each_and_no_offsets():
-    own = recognizer(**THREE_EACH, **SHIFTED).with_labels({"up": "joy", "down": "anger"})
-    assert own.anchors["stage_two"].shape[0] == 2
-    assert (own.settings.anchors_per_label, own.settings.offsets) == (1, {})
-    np.testing.assert_allclose(probabilities(own).sum(axis=1), 1)
+    other = recognizer(**THREE_EACH, **SHIFTED).with_labels({"up": "joy", "down": "anger"})
+    assert other.anchors["stage_two"].shape[0] == 2
+    assert (other.settings.anchors_per_label, other.settings.offsets) == (1, {})
+    np.testing.assert_allclose(probabilities(other).sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("offsets", [{}, {"stage_two": (2.0, -1.5, 0.25)}])
@@ -139,7 +139,7 @@ def test_labels_need_anchors_of_words(answering):
         original.adapt([unknown])
 
 
-SAID = {"joy": "wonderful lovely", "Wut | Ärger": "awful rude", "neutral": "table window"}
+TEXTS = {"joy": "wonderful lovely", "Wut | Ärger": "awful rude", "neutral": "table window"}
 
 
 def annotated(count: int) -> list[Dialogue]:
@@ -148,7 +148,7 @@ def annotated(count: int) -> list[Dialogue]:
             str(number),
             tuple(
                 Utterance("Ann", f"{text} day{' now' * (number % 4)}", label)
-                for label, text in SAID.items()
+                for label, text in TEXTS.items()
             ),
         )
         for number in range(count)

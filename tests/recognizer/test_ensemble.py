@@ -37,18 +37,18 @@ def test_the_mean_of_probabilities_answers():
     found = ensemble.predict(DIALOGUES)
     assert [len(each) for each in found] == [len(each.utterances) for each in DIALOGUES]
     np.testing.assert_allclose(probabilities(ensemble), expected, atol=1e-6)
-    told = [each for one in found for each in one]
-    assert [each.emotion for each in told] == [LABELS[i] for i in expected.argmax(axis=1)]
+    answers = [each for one in found for each in one]
+    assert [each.emotion for each in answers] == [LABELS[i] for i in expected.argmax(axis=1)]
     # Not what the first alone would say.
     assert (expected.argmax(axis=1) != probabilities(members[0]).argmax(axis=1)).any()
-    assert ensemble.answers(DIALOGUES) == told
+    assert ensemble.answers(DIALOGUES) == answers
     assert ensemble.predict(DIALOGUES[0]).emotions == [each.emotion for each in found[0]]
 
 
 def test_an_answer_is_alone_where_one_of_them_read_it_so():
     chat = [("Ann", "hello"), ("Bob", "rude day " * 90)]
-    told = Ensemble([recognizer(), recognizer("bert")]).predict(chat)
-    assert [each.alone for each in told] == [False, True]
+    found = Ensemble([recognizer(), recognizer("bert")]).predict(chat)
+    assert [each.alone for each in found] == [False, True]
 
 
 def test_several_labels_are_those_above_the_mean_threshold():
@@ -71,8 +71,8 @@ def test_several_labels_are_those_above_the_mean_threshold():
 
 
 def test_one_alone_is_an_ensemble_of_one():
-    said = "Ann: it is lovely"
-    assert Ensemble(recognizer()).predict(said) == recognizer().predict(said)
+    chat = "Ann: it is lovely"
+    assert Ensemble(recognizer()).predict(chat) == recognizer().predict(chat)
 
 
 def test_models_that_read_features_differently_are_refused():

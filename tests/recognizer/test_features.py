@@ -29,7 +29,7 @@ TEXT = "the day is wonderful"
 FACE = [[0.1, 0.2], [0.3, None]]
 
 
-def said(voice=None, face=None, **more):
+def asked(voice=None, face=None, **more):
     given = {"voice": voice, "face": face}
     features = {name: value for name, value in given.items() if value is not None}
     return {"speaker": "Ann", "text": TEXT, **({"features": features} if features else {}), **more}
@@ -50,8 +50,8 @@ def textless(tmp_path_factory):
     return make_featured(tmp_path_factory.mktemp("textless"), text=False)
 
 
-def test_equal_texts_are_told_apart_by_their_features(recognizer):
-    kinds = [said(), said(LOUD), said(QUIET), said(None, FACE), said(LOUD, FACE)]
+def test_equal_texts_differ_by_their_features(recognizer):
+    kinds = [asked(), asked(LOUD), asked(QUIET), asked(None, FACE), asked(LOUD, FACE)]
     together = chances(each[0] for each in recognizer.predict([[kind] for kind in kinds]))
     alone = chances(recognizer.predict([kind])[0] for kind in kinds)
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -64,7 +64,7 @@ def flat(voice):
 
 
 def test_fields_of_columns_are_features(recognizer, caplog):
-    given = [said(LOUD), said(QUIET)]
+    given = [asked(LOUD), asked(QUIET)]
     expected = chances(recognizer.predict(given))
     fields = [flat(LOUD), flat(QUIET)]
     talk = recognizer.conversation()
@@ -86,7 +86,7 @@ def test_fields_of_columns_are_features(recognizer, caplog):
     without = recognizer.predict([{**each, "voice.pitch": None} for each in fields])
     np.testing.assert_allclose(chances(recognizer.predict(frame)[0]), chances(without), atol=1e-6)
     with pytest.raises(UserError, match=r"utterance 0 has features 'voice' and fields voice\.dura"):
-        recognizer.predict([{**said(QUIET), **flat(LOUD)}])
+        recognizer.predict([{**asked(QUIET), **flat(LOUD)}])
     part = flat(LOUD)
     del part["voice.pitch"]
     with pytest.raises(UserError, match=r"but no voice\.pitch, which the model reads too"):
@@ -115,7 +115,7 @@ def test_fields_of_others_answer_nothing(recognizer, tmp_path):
 def test_a_conversation_answers_as_the_whole_dialogue(request, fusion):
     model = request.getfixturevalue(fusion)
     turns = [LOUD, QUIET, None, LOUD]
-    whole = model.predict([said(voice) for voice in turns])
+    whole = model.predict([asked(voice) for voice in turns])
     talk = model.conversation()
     found = [talk.add("Ann", TEXT, features=voice and {"voice": voice}) for voice in turns]
     np.testing.assert_allclose(chances(found), chances(whole), atol=1e-5)
@@ -127,9 +127,9 @@ def test_a_conversation_refuses_what_it_cannot_read_and_warns_once(recognizer, c
     with pytest.raises(UserError, match="features 'voice' have 1 numbers, and the model knows 3"):
         talk.add("Ann", TEXT, features={"voice": [1]})
     with pytest.raises(UserError, match="features already"):
-        talk.add(said(LOUD), features={"voice": LOUD})
+        talk.add(asked(LOUD), features={"voice": LOUD})
     with pytest.raises(UserError, match="must be its speaker's name"):
-        talk.add(said(), "hello")
+        talk.add(asked(), "hello")
     assert not len(talk)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -141,11 +141,11 @@ def test_a_conversation_refuses_what_it_cannot_read_and_warns_once(recognizer, c
     ]
 
 
-def test_features_unlike_those_of_training_are_told_once(recognizer, caplog):
-    far = [said([number / 10, 40, 1 - number / 10], [[0, 0]]) for number in range(13)]
+def test_features_unlike_those_of_training_are_warned_of_once(recognizer, caplog):
+    far = [asked([number / 10, 40, 1 - number / 10], [[0, 0]]) for number in range(13)]
     recognizer.predict(far)
-    told = [each for each in caplog.messages if "voice of 13 utterances are far from" in each]
-    assert "(loudness: their means" in told[0]
+    warned = [each for each in caplog.messages if "voice of 13 utterances are far from" in each]
+    assert "(loudness: their means" in warned[0]
     assert "face are the same in all 13" in caplog.text
     caplog.clear()
     talk = recognizer.conversation()
@@ -159,11 +159,11 @@ def test_a_conversation_that_answers_late_refuses_at_once_what_it_cannot_read(re
     prompt = dataclasses.replace(recognizer.settings.prompt, max_future=1)
     settings = dataclasses.replace(recognizer.settings, prompt=prompt)
     talk = recognizer.changed(settings, recognizer.anchors).conversation()
-    assert talk.add(said(LOUD)) is None
+    assert talk.add(asked(LOUD)) is None
     with pytest.raises(UserError, match="features 'voice' have 1 numbers, and the model knows 3"):
-        talk.add(said([1]))
+        talk.add(asked([1]))
     assert len(talk) == 1
-    assert talk.add(said(QUIET)) is not None
+    assert talk.add(asked(QUIET)) is not None
 
 
 def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
@@ -183,7 +183,7 @@ def test_what_is_no_array_of_frames_is_refused(recognizer, in_words):
 
 
 def test_without_text_an_answer_by_nothing_says_so(textless, recognizer):
-    with_some, by_nothing = textless.predict([said(LOUD), said()])
+    with_some, by_nothing = textless.predict([asked(LOUD), asked()])
     assert (with_some.unknown_text, by_nothing.unknown_text) == (False, True)
     # A text that is not read can be neither too long nor unknown.
     odd = {"speaker": "Ann", "text": "zzz " * 200, "features": {"voice": LOUD}}
@@ -198,18 +198,18 @@ def test_equal_texts_are_no_equal_utterances_to_a_model_of_features_alone(textle
         for label, voice in (("joy", LOUD), ("anger", [-2.0, 0.0, -1.0]))
     ]
     textless.adapt(chats).adapt(chats)
-    assert "2 of 2 annotated utterances have, with all that is said before them, the texts of" in (
+    assert "2 of 2 annotated utterances have, with all utterances before them, the texts of" in (
         caplog.text
     )
     assert "It reads no text: where their features are the same, too, held-out" in caplog.text
-    assert "are, with all that is said before them, among those" not in caplog.text
+    assert "are, with all utterances before them, among those" not in caplog.text
 
 
 def test_an_empty_text_says_so_but_for_its_features(textless, recognizer, caplog):
     for model in (recognizer, textless):
         caplog.clear()
-        asked = [{**said(LOUD), "text": ""}, {**said(), "text": " "}]
-        by_features, by_nothing = model.predict(asked)
+        empty = [{**asked(LOUD), "text": ""}, {**asked(), "text": " "}]
+        by_features, by_nothing = model.predict(empty)
         assert (by_features.unknown_text, by_nothing.unknown_text) == (False, True)
         assert "1 utterance holds mostly" in caplog.text
         assert "or no text: what is answered to it says nothing" in caplog.text
@@ -224,7 +224,9 @@ def test_other_labels_adapting_and_pickling_keep_the_modalities(recognizer, tmp_
     for number in range(12):
         emotion = ("joy", "anger")[number % 2]
         voice = np.array(LOUD if emotion == "joy" else [-1, -2, -3]) + draw.normal(0, 0.1, 3)
-        dialogues.append({"id": str(number), "utterances": [said(voice.tolist(), emotion=emotion)]})
+        dialogues.append(
+            {"id": str(number), "utterances": [asked(voice.tolist(), emotion=emotion)]}
+        )
     adapted = loaded.adapt(dialogues)
     # Of texts that are all the same it could learn nothing.
     assert adapted.adaptation.cross_validated > 90
@@ -235,9 +237,9 @@ def test_other_labels_adapting_and_pickling_keep_the_modalities(recognizer, tmp_
         again = pickle.loads(pickle.dumps(changed))
         for model in (changed, again):
             assert model.settings.modalities == recognizer.settings.modalities
-        loud, quiet = (chances(changed.predict([said(voice)])) for voice in (LOUD, QUIET))
+        loud, quiet = (chances(changed.predict([asked(voice)])) for voice in (LOUD, QUIET))
         assert not np.allclose(loud, quiet, atol=1e-4)
-        np.testing.assert_allclose(chances(again.predict([said(LOUD)])), loud, atol=1e-6)
+        np.testing.assert_allclose(chances(again.predict([asked(LOUD)])), loud, atol=1e-6)
 
 
 def test_equal_texts_of_other_features_are_held_out_apart():
@@ -274,20 +276,20 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
     assert "text alone, no voice or face" in card(plain, {}, None)
     whole = card(recognizer.settings, {}, None)
     section = whole.partition("## Features\n")[2].partition("\n## ")[0]
-    for told in (
-        "each modality by a gate of its own",
+    for words in (
+        "each modality by a gate that the text and the features open",
         "- **voice**: 3 numbers an utterance: `duration`, `loudness`, `pitch`; made by `test 1`.",
         "- **face**: 2 numbers, in up to 4 frames an utterance (of more, the last); what made them is"
         " not known here.",
         '`{"features": {"voice": [0.1, 0.1, ...], "face": [0.1, 0.1]}}`',
         "An utterance without them is answered by its text",
     ):
-        assert told in section
+        assert words in section
     assert "openSMILE" not in whole
     assert "no voice or face" not in whole
     alone = card(textless.settings, {}, None)
     assert "its answer (marked `unknown_text`) says nothing" in alone
-    assert "from its voice and face alone, not from what is said" in alone
+    assert "from its voice and face alone, not from its text" in alone
     assert "**Context** does not count: an answer depends on the features of its utterance" in alone
     assert not re.search(r"before it|said what before|label a text|fine-tuned", alone)
     # What is shown can be run.
@@ -303,7 +305,7 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
 
 @pytest.mark.parametrize("on_long", ["cut", "refuse", "pool"])
 def test_where_no_text_is_read_neither_texts_nor_names_are_too_long(textless, caplog, on_long):
-    short = [said(LOUD), said(QUIET)]
+    short = [asked(LOUD), asked(QUIET)]
     long = [{**short[0], "text": "hello " * 200}, {**short[1], "speaker": "a" + "/:" * 49}]
     expected = chances(textless.predict(short))
     found = textless.predict(long, on_long=on_long)

@@ -128,7 +128,7 @@ def test_prompts_that_the_encoder_cannot_read_are_no_model(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "change", "message"),
     [
         (
             "anchors.stage_two",
@@ -153,7 +153,7 @@ def test_prompts_that_the_encoder_cannot_read_are_no_model(model, tmp_path):
         ),
     ],
 )
-def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, told):
+def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, message):
     shutil.copytree(model, tmp_path / "model")
     tensors = load_file(tmp_path / "model" / "heads.safetensors")
     changed = change(tensors[name])
@@ -161,12 +161,12 @@ def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, told)
         changed.astype(np.float32) if changed.dtype == np.float64 else changed
     )
     save_file(tensors, tmp_path / "model" / "heads.safetensors")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (
             {"anchors_per_label": 2},
@@ -180,12 +180,12 @@ def test_heads_of_another_form_are_no_model(model, tmp_path, name, change, told)
         ),
     ],
 )
-def test_heads_are_those_of_the_settings(model, tmp_path, settings, told):
+def test_heads_are_those_of_the_settings(model, tmp_path, settings, message):
     shutil.copytree(model, tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     values = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**values, **settings}), encoding="utf-8")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         EmotionRecognizer.from_pretrained(tmp_path / "model")
 
 

@@ -74,11 +74,11 @@ def test_what_is_refused_leaves_the_conversation_as_it_was(recognizer):
 def test_an_utterance_cannot_go_past_those_that_wait(recognizer):
     talk = recognizer.conversation()
     talk.add(LINES[0])
-    said = Utterance("Ann", "hello")
-    answer = recognizer.answer_alone(Dialogue("d", (said,)), 0)
-    for go_on in (lambda said: talk.append(said, answer), talk.ahead):
+    utterance = Utterance("Ann", "hello")
+    answer = recognizer.answer_alone(Dialogue("d", (utterance,)), 0)
+    for go_on in (lambda turn: talk.append(turn, answer), talk.ahead):
         with pytest.raises(UserError, match="reads 2 later utterances too"):
-            go_on(said)
+            go_on(utterance)
     assert len(talk) == 1
     close(talk.finish()[0], recognizer.predict(LINES[0])[0])
 

@@ -1,4 +1,4 @@
-"""What a model has learnt from, and where it is told."""
+"""What a model has learnt from, and where it is reported."""
 
 import dataclasses
 import pickle
@@ -23,7 +23,7 @@ def recognizer(tmp_path_factory):
     return make_recognizer(tmp_path_factory.mktemp("encoder"))
 
 
-def said(*texts: str, annotated: int = 9) -> Dialogue:
+def dialogue(*texts: str, annotated: int = 9) -> Dialogue:
     """A dialogue of these texts, of which the first so many are annotated."""
     return Dialogue(
         "1",
@@ -37,24 +37,24 @@ def said(*texts: str, annotated: int = 9) -> Dialogue:
 @pytest.mark.parametrize(
     ("asked", "known"),
     [
-        (said("Hi", "How are you?", "Fine"), Known(3, 0, 3)),
-        (said(" HI", "how  are you?", "Fine", "And you?"), Known(3, 0, 4)),
-        (said("It’s me", "Oh"), Known(2, 0, 2)),
-        (said("Hi", "How are you?"), Known(2, 0, 2)),
-        (said("Hi", "What now?"), Known(0, 0, 2)),  # many begin so
-        (said("Hi", "What now?", annotated=1), Known(1, 0, 1)),
-        (said("Hi"), Known(1, 0, 1)),
-        (said("Hello", "How are you?", "Fine"), Known(0, 0, 3)),  # another past
-        (said("Bye", "See you"), Known(0, 2, 2)),
-        (said("So", "it goes", "on"), Known(0, 0, 3)),  # of which no label was seen
-        (said("Hi", "How are you?", "Fine", annotated=0), Known(0, 0, 0)),
+        (dialogue("Hi", "How are you?", "Fine"), Known(3, 0, 3)),
+        (dialogue(" HI", "how  are you?", "Fine", "And you?"), Known(3, 0, 4)),
+        (dialogue("It’s me", "Oh"), Known(2, 0, 2)),
+        (dialogue("Hi", "How are you?"), Known(2, 0, 2)),
+        (dialogue("Hi", "What now?"), Known(0, 0, 2)),  # many begin so
+        (dialogue("Hi", "What now?", annotated=1), Known(1, 0, 1)),
+        (dialogue("Hi"), Known(1, 0, 1)),
+        (dialogue("Hello", "How are you?", "Fine"), Known(0, 0, 3)),  # another past
+        (dialogue("Bye", "See you"), Known(0, 2, 2)),
+        (dialogue("So", "it goes", "on"), Known(0, 0, 3)),  # of which no label was seen
+        (dialogue("Hi", "How are you?", "Fine", annotated=0), Known(0, 0, 0)),
     ],
 )
 def test_an_utterance_is_known_with_its_past(asked: Dialogue, known: Known, tmp_path) -> None:
-    learnt = Learnt().and_("trained", [said("Hi", "How are you?", "Fine")])
-    learnt = learnt.and_("trained", [said("It's me", "Oh")])
-    learnt = learnt.and_("chosen", [said("Bye", "See you"), said("Hi", "How are you?")])
-    learnt = learnt.and_("trained", [said("So", "it goes", "on", annotated=0)])
+    learnt = Learnt().and_("trained", [dialogue("Hi", "How are you?", "Fine")])
+    learnt = learnt.and_("trained", [dialogue("It's me", "Oh")])
+    learnt = learnt.and_("chosen", [dialogue("Bye", "See you"), dialogue("Hi", "How are you?")])
+    learnt = learnt.and_("trained", [dialogue("So", "it goes", "on", annotated=0)])
     assert learnt.known([asked]) == known
     dataclasses.replace(learnt, whole=True).write(tmp_path)
     read = Learnt.read(tmp_path)
@@ -63,7 +63,7 @@ def test_an_utterance_is_known_with_its_past(asked: Dialogue, known: Known, tmp_
 
 
 def test_a_damaged_file_is_refused(tmp_path) -> None:
-    assert Learnt.read(tmp_path).known([said("Hi")]) == (0, 0, 1)
+    assert Learnt.read(tmp_path).known([dialogue("Hi")]) == (0, 0, 1)
     row = np.zeros(3, np.uint64)
     for tensors in (
         {"whole": None},
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_refused(tmp_path) -> None:
 
 def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -> None:
     """Held-out scores of what was adapted to before are not of what was never seen."""
-    own = recognizer.with_labels({"up": "good", "down": "end"})
+    relabelled = recognizer.with_labels({"up": "good", "down": "end"})
     chats = [
         {"utterances": [{"speaker": "Ann", "text": text, "emotion": label}] * times}
         for text, label, times in (("wonderful", "up", 2), ("the end", "down", 2))
@@ -92,17 +92,17 @@ def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -
     dialogues = [
         Dialogue("", tuple(Utterance(**each) for each in chat["utterances"])) for chat in chats
     ]
-    assert own.learnt.known(dialogues) == (0, 0, 4)
-    adapted = own.adapt(chats[0])
+    assert relabelled.learnt.known(dialogues) == (0, 0, 4)
+    adapted = relabelled.adapt(chats[0])
     assert adapted.learnt.known(dialogues) == (2, 0, 4)
     assert "has learnt from" not in caplog.text
     adapted.adapt(chats)
     assert (
-        "2 of 4 annotated utterances are, with all that is said before them, among those that the"
+        "2 of 4 annotated utterances are, with all utterances before them, among those that the"
         " model has learnt from: held-out scores say how well it remembers these"
     ) in caplog.text
     caplog.clear()
-    calibrated = own.calibrate(chats[0])
+    calibrated = relabelled.calibrate(chats[0])
     assert (calibrated.learnt.known(dialogues), caplog.text) == ((0, 2, 4), "")
     calibrated.calibrate(chats)
     assert "2 of 4 annotated utterances are, with all that is said" in caplog.text
@@ -113,19 +113,21 @@ def test_what_is_adapted_and_calibrated_is_added(tmp_path, recognizer, caplog) -
     assert adapted.learnt.known(dialogues, "stage_one") == (0, 0, 4)
     again = adapted.with_labels(["joy", "anger"])
     assert again.learnt.known(dialogues) == (0, 0, 4)
-    adapted.save_pretrained(tmp_path / "own")
-    loaded = EmotionRecognizer.from_pretrained(tmp_path / "own")
+    adapted.save_pretrained(tmp_path / "adapted")
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "adapted")
     assert loaded.learnt.known(dialogues) == (2, 0, 4)
     assert pickle.loads(pickle.dumps(loaded.adapt(chats[1]))).learnt.known(dialogues) == (4, 0, 4)
 
 
 def test_a_model_that_was_adapted_to_nobody_knows_what_says_so(recognizer, caplog) -> None:
-    own = recognizer.with_labels({"up": "good", "down": "end"})
+    relabelled = recognizer.with_labels({"up": "good", "down": "end"})
     chat = {"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]}
-    for changes, told in (((), False), (("It was adapted to 3 annotated utterances.",), True)):
-        own.facts = types.SimpleNamespace(changes=changes, pieces=None, changed=lambda _: None)
-        own.adapt(chat)
-        assert ("was adapted before, and does not say to what" in caplog.text) is told
+    for changes, warned in (((), False), (("It was adapted to 3 annotated utterances.",), True)):
+        relabelled.facts = types.SimpleNamespace(
+            changes=changes, pieces=None, changed=lambda _: None
+        )
+        relabelled.adapt(chat)
+        assert ("was adapted before, and does not say to what" in caplog.text) is warned
 
 
 def test_a_runs_model_knows_its_corpus(finished) -> None:

@@ -44,7 +44,7 @@ def test_a_run_stands_for_its_model(here: Path, given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (
             "runs/quickstat",
@@ -64,9 +64,9 @@ def test_a_run_stands_for_its_model(here: Path, given: str) -> None:
         ("", "no model's folder"),
     ],
 )
-def test_what_is_not_a_model_never_asks_the_hub(here: Path, given: str, told: str) -> None:
+def test_what_is_not_a_model_never_asks_the_hub(here: Path, given: str, message: str) -> None:
     (here / "dangling").symlink_to("gone")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         find_folder(given, "main")
 
 

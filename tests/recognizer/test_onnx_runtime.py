@@ -47,7 +47,7 @@ def folder(saved, tmp_path) -> Path:
 
 def probabilities(recognizer: EmotionRecognizer) -> np.ndarray:
     answers = recognizer.predict(DIALOGUES)
-    return np.array([list(each.probabilities.values()) for said in answers for each in said])
+    return np.array([list(each.probabilities.values()) for found in answers for each in found])
 
 
 @pytest.mark.parametrize(("threads", "batches"), [(1, [8]), (2, [4, 4]), (4, [2, 2, 2, 2])])
@@ -128,15 +128,15 @@ def test_int8_says_what_it_costs(folder):
     assert set(programs.read_programs(folder)) == {"float32", "int8", programs.LABEL_WORDS}
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert text.count("## Programs") == 1
-    # Nor does it go, with what is said of it, where the same weights are calibrated otherwise.
+    # Nor does it go, with what is written of it, where the same weights are calibrated otherwise.
     in_jax.save_pretrained(folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == text
     in_jax.calibrate(NOTED[::2]).save_pretrained(folder)
-    said = f"{made.in_words()}; measured before the model's settings changed"
-    assert said in (folder / "README.md").read_text(encoding="utf-8")
+    cost = f"{made.in_words()}; measured before the model's settings changed"
+    assert cost in (folder / "README.md").read_text(encoding="utf-8")
     again = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
-    assert again.runtime.cost == said
-    # Of other anchors nothing is said, and nothing answered.
+    assert again.runtime.cost == cost
+    # Of other anchors nothing is written, and nothing answered.
     in_jax.with_labels("joy,rage=anger").save_pretrained(folder)
     assert "## Programs" not in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -179,12 +179,12 @@ def test_bad_folders_and_arguments(folder):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
     preparing.prepare(in_jax, folder)
     about = folder / "programs" / "programs.json"
-    said = json.loads(about.read_text(encoding="utf-8"))
-    about.write_text(json.dumps(said | {"heads": "0" * 64}), encoding="utf-8")
+    written = json.loads(about.read_text(encoding="utf-8"))
+    about.write_text(json.dumps(written | {"heads": "0" * 64}), encoding="utf-8")
     with pytest.raises(UserError, match="holds programs of another model"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
-    del said["readout"]
-    about.write_text(json.dumps(said), encoding="utf-8")
+    del written["readout"]
+    about.write_text(json.dumps(written), encoding="utf-8")
     with pytest.raises(UserError, match=r"prepare the model again:\n  programs\.readout"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
     preparing.prepare(in_jax, folder)
@@ -215,7 +215,7 @@ def test_matrices_beside_a_named_encoder_are_refused(folder):
 
 
 def test_neither_jax_nor_what_sends_events_is_loaded(folder, tmp_path):
-    """ONNX Runtime's builds send events and keep an id at home, unless they are told not to."""
+    """ONNX Runtime's builds send events and keep an id at home, unless they are kept from it."""
     preparing.prepare(EmotionRecognizer.from_pretrained(folder), folder)
     script = f"""
 import sys

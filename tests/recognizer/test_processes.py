@@ -55,7 +55,7 @@ def answers(recognizer: EmotionRecognizer, chat: str) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_each_process_gets_the_answer_to_its_own_question(tmp_path):
+def test_each_process_gets_the_answer_to_its_question(tmp_path):
     make_recognizer(tmp_path / "encoder", shift=0.3).save_pretrained(tmp_path / "model")
     ended = run_together(SCRIPT, 2, str(tmp_path / "model"), devices=2)
     alone = EmotionRecognizer.from_pretrained(tmp_path / "model")
@@ -72,13 +72,13 @@ def test_each_process_gets_the_answer_to_its_own_question(tmp_path):
 
 @pytest.mark.slow
 def test_a_recognizer_uses_the_devices_of_its_process_or_those_it_is_given(tmp_path, monkeypatch):
-    own = jax.devices()[2:4]
-    monkeypatch.setattr(jax, "local_devices", lambda: own)
+    local = jax.devices()[2:4]
+    monkeypatch.setattr(jax, "local_devices", lambda: local)
     trained = make_recognizer(tmp_path / "encoder")
     trained.save_pretrained(tmp_path / "model")
     loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")
     for recognizer in (trained, loaded, loaded.with_labels("joy,anger")):
-        assert devices_of(recognizer) == set(own)
+        assert devices_of(recognizer) == set(local)
     given = EmotionRecognizer.from_pretrained(tmp_path / "model", mesh=make_mesh(1))
     assert devices_of(given) == {jax.devices()[0]}
     assert given.predict(CHATS[0])[0].emotion == loaded.predict(CHATS[0])[0].emotion

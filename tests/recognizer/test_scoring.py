@@ -28,7 +28,7 @@ def answered(count: int, seed: int = 0) -> tuple[list[Dialogue], list[Prediction
     rng = np.random.default_rng(seed)
     dialogues, answers = [], []
     for number in range(count):
-        said = []
+        turns = []
         for turn in range(int(rng.integers(1, 5))):
             probabilities = dict(zip(LABELS, rng.dirichlet([1, 1, 1]).tolist(), strict=True))
             emotion = (
@@ -36,12 +36,12 @@ def answered(count: int, seed: int = 0) -> tuple[list[Dialogue], list[Prediction
                 if rng.random() < 0.2
                 else LABELS[int(rng.integers(2 if number < count // 2 else 3))]
             )
-            said.append(Utterance("Ann", f"text {turn}", emotion))
+            turns.append(Utterance("Ann", f"text {turn}", emotion))
             best = max(probabilities, key=probabilities.__getitem__)
             answers.append(
                 Prediction("Ann", f"text {turn}", best, probabilities, {}, truncated=turn == 3)
             )
-        dialogues.append(Dialogue(str(number), tuple(said)))
+        dialogues.append(Dialogue(str(number), tuple(turns)))
     return dialogues, answers
 
 
@@ -102,11 +102,11 @@ def test_several_labels_are_scored_as_by_scikit_learn() -> None:
     for row, p, answer in zip(gold, probabilities, answers, strict=True):
         labels = tuple(label for label, there in zip(LABELS, row, strict=True) if there)
         given = tuple(label for label, there in zip(LABELS, answer, strict=True) if there)
-        said = Utterance("Ann", "text", None, labels), Utterance("Bob", "context")
+        turns = Utterance("Ann", "text", None, labels), Utterance("Bob", "context")
         of = Prediction(
             "Ann", "text", None, dict(zip(LABELS, p.tolist(), strict=True)), {}, emotions=given
         )
-        tally.add([Dialogue("1", said)], [of, of])
+        tally.add([Dialogue("1", turns)], [of, of])
     scores = tally.scores(levels={"mood": ("good", "bad", "bad")})
     assert (scores.utterances, scores.context, scores.several) == (40, 40, True)
     assert (scores.confidence, scores.confusion) == (None, None)

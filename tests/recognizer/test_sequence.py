@@ -35,7 +35,7 @@ def by_hand(alone, how):
     """What a chain makes of the answers to each dialogue."""
     found = []
     for dialogue in DIALOGUES:
-        turns = Turns.of([[said.speaker for said in dialogue.utterances]])
+        turns = Turns.of([[turn.speaker for turn in dialogue.utterances]])
         found.append(how(log_unary(chances(alone.predict(dialogue))), turns, CHAIN.scores))
     return found
 
@@ -72,22 +72,22 @@ def test_stage_one_has_none(alone, chained):
 def test_a_conversation_filters_and_never_takes_back(alone, chained):
     for dialogue, expected in zip(DIALOGUES, by_hand(alone, log_filtered), strict=True):
         talk = chained.conversation()
-        answers = [talk.add(said) for said in dialogue.utterances]
+        answers = [talk.add(turn) for turn in dialogue.utterances]
         np.testing.assert_allclose(chances(answers), np.exp(expected), atol=1e-6)
         assert [each.emotion for each in answers] == [LABELS[row.argmax()] for row in expected]
 
 
 def test_blanks_beside_a_speaker_make_no_other_speaker(chained):
-    said = DIALOGUES[2].utterances
+    utterances = DIALOGUES[2].utterances
     spaced = [
         dataclasses.replace(each, speaker=f"{each.speaker}{' ' * number}", text=f" {each.text} ")
-        for number, each in enumerate(said)
+        for number, each in enumerate(utterances)
     ]
     expected = chained.predict(DIALOGUES[2])
     same(chained.predict(dataclasses.replace(DIALOGUES[2], utterances=tuple(spaced))), expected)
     same(chained.predict(spaced), expected)
     one, other = chained.conversation(), chained.conversation()
-    same([one.add(each) for each in spaced], [other.add(each) for each in said])
+    same([one.add(each) for each in spaced], [other.add(each) for each in utterances])
 
 
 def test_a_conversation_with_later_ones_filters_late(chained):
@@ -101,12 +101,12 @@ def test_a_conversation_with_later_ones_filters_late(chained):
         encoder_config=chained.encoder_config,
         anchors=chained.anchors,
     )
-    said = DIALOGUES[2].utterances
+    utterances = DIALOGUES[2].utterances
     talk = late.conversation()
-    answers = [*[talk.add(each) for each in said][1:], *talk.finish()]
+    answers = [*[talk.add(each) for each in utterances][1:], *talk.finish()]
     examples = late.examples([DIALOGUES[2]])
-    alone = chances(late.answer(late.represent(examples), said, examples))
-    turns = Turns.of([[each.speaker for each in said]])
+    alone = chances(late.answer(late.represent(examples), utterances, examples))
+    turns = Turns.of([[each.speaker for each in utterances]])
     expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.scores))
     np.testing.assert_allclose(chances(answers), expected, atol=1e-6)
 
@@ -116,26 +116,26 @@ def test_a_service_answers_alike(chained):
         service = Service(chained, ServiceSettings(compile_ahead=False, batch=4))
         await service.start()
         found, _, _ = await service.predict(DIALOGUES, {})
-        own, _, _ = await service.predict(DIALOGUES, {"good": "lovely", "bad": "awful"})
+        relabelled, _, _ = await service.predict(DIALOGUES, {"good": "lovely", "bad": "awful"})
         turns = [
-            (await service.say("talk", said, {}, "cut")).answer for said in DIALOGUES[2].utterances
+            (await service.say("talk", turn, {}, "cut")).answer for turn in DIALOGUES[2].utterances
         ]
-        of_own = [
-            (await service.say("own", said, {"good": "lovely", "bad": "awful"}, "cut")).answer
-            for said in DIALOGUES[2].utterances
+        turns_relabelled = [
+            (await service.say("other", turn, {"good": "lovely", "bad": "awful"}, "cut")).answer
+            for turn in DIALOGUES[2].utterances
         ]
         await service.close()
-        return found, own, turns, of_own
+        return found, relabelled, turns, turns_relabelled
 
-    found, own, turns, of_own = asyncio.run(ask())
+    found, relabelled, turns, turns_relabelled = asyncio.run(ask())
     for one, other in zip(found, chained.predict(DIALOGUES), strict=True):
         same(one, other)
     talk = chained.conversation()
-    same(turns, [talk.add(said) for said in DIALOGUES[2].utterances])
+    same(turns, [talk.add(turn) for turn in DIALOGUES[2].utterances])
     others = chained.with_labels({"good": "lovely", "bad": "awful"})
-    for one, other in zip(own, others.predict(DIALOGUES), strict=True):
+    for one, other in zip(relabelled, others.predict(DIALOGUES), strict=True):
         same(one, other)
-    same(of_own, others.predict(DIALOGUES[2]))
+    same(turns_relabelled, others.predict(DIALOGUES[2]))
 
 
 def test_other_labels_do_without(chained):
@@ -149,8 +149,8 @@ def annotated(answers, change=lambda label, number: label):
         Dialogue(
             dialogue.id,
             tuple(
-                dataclasses.replace(said, emotion=change(answer.emotion, next(count)))
-                for said, answer in zip(dialogue.utterances, found, strict=True)
+                dataclasses.replace(turn, emotion=change(answer.emotion, next(count)))
+                for turn, answer in zip(dialogue.utterances, found, strict=True)
             ),
         )
         for dialogue, found in zip(DIALOGUES, answers, strict=True)
@@ -165,8 +165,8 @@ def test_adapting_keeps_all_where_the_chain_is_right(chained):
     assert adapted.settings == chained.settings
     assert "only" not in str(adapted.adaptation)
     confidence = np.array([each.confidence for found in answers for each in found])
-    place = np.minimum((confidence * 15).astype(int), 14)
-    gaps = np.abs(np.bincount(place, weights=confidence - 1))
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    gaps = np.abs(np.bincount(bins, weights=confidence - 1))
     error = 100 * gaps.sum() / len(confidence)
     assert adapted.adaptation.expected_calibration_error == pytest.approx(error)
 
@@ -196,7 +196,7 @@ def test_each_utterance_is_encoded_once(chained, monkeypatch):
 def test_moved_anchors_do_without(chained):
     """Annotations by which each word has an emotion, and the chain is wrong throughout."""
     answers = chained.predict(DIALOGUES)
-    wrong = {LABELS[place]: LABELS[(place + 1) % 3] for place in range(3)}
+    wrong = {LABELS[index]: LABELS[(index + 1) % 3] for index in range(3)}
     adapted = chained.adapt(annotated(answers, lambda label, _: wrong[label]))
     assert adapted.adaptation.before == 0
     assert not adapted.adaptation.kept
@@ -214,9 +214,9 @@ def test_calibrating_fits_what_the_chain_answers(chained):
         settings = dataclasses.replace(chained.settings, calibration=calibration)
         answers = chained.changed(settings, chained.anchors).predict(given)
         picked = [
-            np.log(answer.probabilities[said.emotion])
+            np.log(answer.probabilities[turn.emotion])
             for dialogue, found in zip(given, answers, strict=True)
-            for said, answer in zip(dialogue.utterances, found, strict=True)
+            for turn, answer in zip(dialogue.utterances, found, strict=True)
         ]
         return HOLD * np.log(temperature / 1.3) ** 2 - sum(picked)
 
@@ -230,8 +230,8 @@ def test_calibrating_fits_what_the_chain_answers(chained):
 def test_the_runner_up_is_another_label():
     """The answer of a sequence need not be the most probable label of its utterance."""
     chances_ = {"joy": 0.5, "anger": 0.4, "neutral": 0.1}
-    said = str(Prediction("Ann", "hello", "anger", chances_, chances_))
-    assert said == "Ann: hello  ->  anger 40%  (joy 50%)"
+    line = str(Prediction("Ann", "hello", "anger", chances_, chances_))
+    assert line == "Ann: hello  ->  anger 40%  (joy 50%)"
 
 
 def test_an_ensemble_of_chains(alone, chained):
@@ -245,7 +245,7 @@ def test_an_ensemble_of_chains(alone, chained):
     )
 
 
-def test_it_is_kept_in_the_folder_and_told_in_the_card(chained, tmp_path):
+def test_it_is_kept_in_the_folder_and_named_in_the_card(chained, tmp_path):
     chained.save_pretrained(tmp_path / "model")
     again = EmotionRecognizer.from_pretrained(tmp_path / "model")
     assert again.settings.chain == CHAIN
@@ -258,7 +258,7 @@ def test_it_is_kept_in_the_folder_and_told_in_the_card(chained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda chain: chain["start"].pop(), "config.chain.start: expected 3 numbers"),
         (lambda chain: chain["same"].pop("neutral"), "config.chain.same: expected the labels"),
@@ -273,11 +273,11 @@ def test_it_is_kept_in_the_folder_and_told_in_the_card(chained, tmp_path):
         (lambda chain: chain.update(decoding="best"), "config.chain.decoding: expected one of"),
     ],
 )
-def test_a_damaged_chain_names_the_field(chained, tmp_path, change, said):
+def test_a_damaged_chain_names_the_field(chained, tmp_path, change, message):
     chained.save_pretrained(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     values = json.loads(file.read_text())
     change(values["chain"])
     file.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_settings(file)

@@ -31,7 +31,7 @@ _WORDS = (
     "for utterance : says feels ann bob cleo hello there good day end say now < > / mask s the is"
     " a it"
 )
-FILLER = [*_WORDS.split(), *WORDS]
+PLAIN_WORDS = [*_WORDS.split(), *WORDS]
 ENCODER = {
     "model_type": "roberta",
     "hidden_size": 16,
@@ -52,7 +52,7 @@ ENCODER = {
 def make_tokenizer(more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """A lower-casing word tokenizer with RoBERTa's special tokens, which may know `more` words."""
     known = (word for words in WORDS.values() for word in words)
-    vocabulary = [*SPECIAL, *FILLER, *known, *more]
+    vocabulary = [*SPECIAL, *PLAIN_WORDS, *known, *more]
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
     )

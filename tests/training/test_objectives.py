@@ -253,7 +253,7 @@ def test_devices_share_the_scores_of_a_large_batch():
 
 def test_one_process_has_all_rows():
     for devices in (1, 8):
-        assert stage_one.own_rows(batch_shardings(make_mesh(devices)).tokens, 16) == range(16)
+        assert stage_one.local_rows(batch_shardings(make_mesh(devices)).tokens, 16) == range(16)
 
 
 def test_a_process_has_the_rows_from_its_devices_first_to_their_last():
@@ -262,4 +262,4 @@ def test_a_process_has_the_rows_from_its_devices_first_to_their_last():
             assert shape == (16,)
             return {0: (slice(12, 14),), 1: (slice(4, 6),)}
 
-    assert stage_one.own_rows(Sharding(), 16) == range(4, 14)
+    assert stage_one.local_rows(Sharding(), 16) == range(4, 14)
