@@ -518,6 +518,8 @@ class EmotionRecognizer:
 
         Offsets of scores (`Settings.offsets`) and a chain (`Settings.chain`) are of the corpus that
         training saw: adapted anchors do without them, and those that stay as they are keep them.
+        Of one dialogue nothing can be held out: its anchors are always moved, and the probabilities
+        not calibrated.
 
         Args:
           dialogues: as for `predict`; utterances with an `emotion` (or `emotions`, where this

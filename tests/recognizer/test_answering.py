@@ -2,6 +2,7 @@
 NumPy finds by hand, of whatever becomes of the recognizer.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,23 @@ def annotated(count: int) -> list[Dialogue]:
         )
         for number in range(count)
     ]
+
+
+@pytest.mark.parametrize(("of_stage_one", "temperature"), [((), 0.7), ((1.0, 0.0, 0.0), 1.0)])
+def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(of_stage_one, temperature):
+    original = recognizer(**SHIFTED)
+    calibration = {"stage_one": 0.7, "stage_two": 5.0}
+    offsets = {**original.settings.offsets, "stage_one": of_stage_one}
+    settings = dataclasses.replace(original.settings, calibration=calibration, offsets=offsets)
+    adapted = original.changed(settings, original.anchors).adapt(annotated(1))
+    assert "stage_two" not in adapted.settings.offsets
+    assert adapted.settings.calibration == {"stage_one": 0.7, "stage_two": temperature}
+    said = str(adapted.adaptation)
+    assert "the confidence is not calibrated" in said
+    assert said.endswith("Adapted anchors answer without the offsets of its scores.")
+    plain = recognizer().adapt(annotated(1))
+    assert plain.settings.calibration == recognizer().settings.calibration
+    assert "without" not in str(plain.adaptation)
 
 
 @pytest.mark.slow
