@@ -1,6 +1,7 @@
 """The configuration is checked whole, and the files in configs/ say what the method says."""
 
 import contextlib
+import dataclasses
 import importlib
 import re
 
@@ -9,8 +10,10 @@ import pytest
 from eacl_jax.config import (
     CORPORA,
     READ_BY,
+    AnchorConfig,
     Config,
     DataConfig,
+    LossConfig,
     parse_argument,
     parse_rate,
 )
@@ -121,6 +124,16 @@ def test_all_problems_are_told_at_once():
         "config.data.words",
     ):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "encoding"), [("words", "fixed"), ("learned", "fixed"), ("live", "live")]
+)
+def test_no_other_words_count_where_the_mapping_has_learnt_nothing_of_words(source, encoding):
+    config = Config(anchors=AnchorConfig(source=source))
+    assert config.anchor_encoding == encoding
+    without = dataclasses.replace(config, loss=LossConfig(use_anchors=False))
+    assert without.anchor_encoding == "none"
 
 
 @pytest.mark.parametrize(

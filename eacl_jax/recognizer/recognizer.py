@@ -469,16 +469,17 @@ class EmotionRecognizer:
             two labels. The closer they are to what training told apart, the better the answers.
 
         Raises:
-          UserError: this recognizer's anchors were not made of words; or labels or words are
-            missing, empty, repeat, or cannot be told apart: the encoder reads the same tokens in
-            their words, or gives them the same anchor.
+          UserError: this recognizer's anchors were not made of words, or it has learnt nothing of
+            those; or labels or words are missing, empty, repeat, or cannot be told apart: the
+            encoder reads the same tokens in their words, or gives them the same anchor.
         """
         if not self.settings.made_of_words:
             raise UserError(
                 "this recognizer's anchors were not made of words (but are random, centroids,"
-                " clusters, prototypes or a classifier's), so it cannot answer by other labels from"
-                " their words alone. Train one with anchors.source=words, or annotate dialogues"
-                " with these labels and train on them."
+                " clusters, prototypes or a classifier's), or took no part in its training"
+                " (loss.use_anchors=False), so it cannot answer by other labels from their words"
+                " alone. Train one with anchors.source=words and loss.use_anchors=True, or annotate"
+                " dialogues with these labels and train on them."
             )
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))

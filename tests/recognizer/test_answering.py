@@ -97,7 +97,7 @@ def test_other_labels_have_an_anchor_each_and_no_offsets():
 @pytest.mark.parametrize("answering", [{"anchor_encoding": "none"}, CLASSIFIER])
 def test_labels_need_anchors_of_words(answering):
     original = recognizer(**answering)
-    with pytest.raises(UserError, match=r"not made of words .*Train one with anchors.source=words"):
+    with pytest.raises(UserError, match=r"not made of words .*use_anchors=False.* Train one with"):
         original.with_labels(["joy", "anger"])
     unknown = Dialogue("1", (Utterance("Ann", "great", "up"),))
     with pytest.raises(UserError, match=r"emotions 'up' are not among .*; correct them\.$"):
