@@ -340,6 +340,11 @@ def test_impossible_values_are_refused(place, value, told):
         ({"fusion": "none", "use": ("voice",)}, "features.use: must be empty"),
         ({"fusion": "none", "text": False}, "features.fusion: must be gated, concat or attention"),
         ({"fusion": "words", "text": False}, "features.fusion: must be gated, concat or attention"),
+        *(
+            ({"fusion": fusion, name: value}, f"features.{name}: has no effect with features.fusi")
+            for fusion in ("words", "none")
+            for name, value in (("dropout", 0.5), ("hidden", 8), ("frames", 4))
+        ),
     ],
 )
 def test_features_that_nothing_would_read_are_refused(features, told):

@@ -224,7 +224,7 @@ class FeaturesConfig:
     dropout: float = bounded(0.2, at_least=0, below=1)
     # Width of what is made of a modality.
     hidden: int = bounded(64, at_least=1)
-    # Frames of an utterance at most; of longer ones the last count.
+    # Frames of an utterance at most; of longer ones the last count. Words are of the mean over all.
     frames: int = bounded(32, at_least=1)
 
 
