@@ -223,9 +223,13 @@ def test_prompts_are_the_recognizers(readout) -> None:
     for dialogue in [*DIALOGUES, *drawn]:
         said = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, example in enumerate(original.examples([dialogue]), start=1):
-            tokens, column, cut = standalone.prompt(encode, said[:number], form)
+            tokens, column, cut, unknown = standalone.prompt(encode, said[:number], form)
             assert tokens == example.tokens.tolist()
-            assert (column, cut) == (example.readout, example.truncated)
+            assert (column, cut, unknown) == (
+                example.readout,
+                example.truncated,
+                example.unknown,
+            )
 
 
 @pytest.mark.slow
@@ -254,13 +258,17 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     capsys.readouterr()
     program.main()
     printed, said = capsys.readouterr()
-    assert said == ""
+    # The toy's tokenizer knows none of the example's words.
+    assert said.startswith("3 utterances hold mostly what the model's tokenizer does not know")
     assert float(printed.rpartition(" ")[2]) < 1e-5
     with np.load(tmp_path / "out" / "example.npz") as file:
         arrays = dict(file)
-    np.savez(tmp_path / "out" / "example.npz", **(arrays | {"cut": np.array([1, 0, 1], bool)}))
+    flags = {"cut": np.array([1, 0, 1], bool), "unknown": np.array([0, 0, 1], bool)}
+    np.savez(tmp_path / "out" / "example.npz", **(arrays | flags))
     program.main()
-    assert "2 utterances are longer than the model reads: their" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 utterances are longer than the model reads: their" in said
+    assert "1 utterance holds mostly what the model's tokenizer does not know" in said
     ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 48)])
     assert batch.segment_ids.max() > 1
     # Utterances in another order than their rows; the last rows hold none.
