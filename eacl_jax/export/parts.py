@@ -148,8 +148,8 @@ def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    told = ("tell_of_cut", "tell_of_unknown")
-    for name in ("in_dialogue", "lay_out", "prompt", "ranked", *told, "why_no_text"):
+    counting = ("tell_of_cut", "tell_of_unknown")
+    for name in ("in_dialogue", "lay_out", "prompt", "ranked", *counting, "why_no_text"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.

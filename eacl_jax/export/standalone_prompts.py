@@ -154,12 +154,12 @@ def tell_of_unknown(count: int) -> None:
     """Says on stderr to how many utterances the answer says nothing: `prompt`'s fourth value."""
     if count:
         what = "mostly what the model's tokenizer does not know, such as another script, or no text"
-        said = (
+        line = (
             f"1 utterance holds {what}: its answer says nothing"
             if count == 1
             else f"{count:,} utterances hold {what}: their answers say nothing"
         )
-        print(said, file=sys.stderr)
+        print(line, file=sys.stderr)
 
 
 def ranked(

@@ -53,8 +53,8 @@ def test_features_that_say_nothing_or_are_filled_up_with_zeros_are_told(rows, to
 def test_words_are_of_all_frames(caplog):
     """Which are no more "the last that alone count" than others."""
     rows = np.float32([[[1, 2], *[[0, 5]] * 40], [[3, 4], *[[0, 5]] * 40]])
-    said = tuple(Utterance("Ann", "hm", features={"voice": each}) for each in rows)
-    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", said),))
+    utterances = tuple(Utterance("Ann", "hm", features={"voice": each}) for each in rows)
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", utterances),))
     taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
     corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
     assert modalities_of(corpus, FeaturesConfig(fusion="words"))["voice"].frames == 41

@@ -214,8 +214,8 @@ def test_texts_that_are_unknown_or_empty_are_counted(
         "3 utterances hold mostly what the model's tokenizer does not know, such as another script,"
         " or no text: their answers say nothing\n"
     )
-    said = [("Ann", "😡😡 😡"), ("Ben", "hello"), ("Ann", ""), ("Ben", "나는 화가 났다")]
-    expected = [answer.unknown_text for answer in recognizer().predict(said)]
+    chats = [("Ann", "😡😡 😡"), ("Ben", "hello"), ("Ann", ""), ("Ben", "나는 화가 났다")]
+    expected = [answer.unknown_text for answer in recognizer().predict(chats)]
     assert expected == [True, False, True, True]
 
 

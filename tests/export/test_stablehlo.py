@@ -257,18 +257,18 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     monkeypatch.setattr("sys.argv", ["run.py"])
     capsys.readouterr()
     program.main()
-    printed, said = capsys.readouterr()
+    printed, errors = capsys.readouterr()
     # The toy's tokenizer knows none of the example's words.
-    assert said.startswith("3 utterances hold mostly what the model's tokenizer does not know")
+    assert errors.startswith("3 utterances hold mostly what the model's tokenizer does not know")
     assert float(printed.rpartition(" ")[2]) < 1e-5
     with np.load(tmp_path / "out" / "example.npz") as file:
         arrays = dict(file)
     flags = {"cut": np.array([1, 0, 1], bool), "unknown": np.array([0, 0, 1], bool)}
     np.savez(tmp_path / "out" / "example.npz", **(arrays | flags))
     program.main()
-    said = capsys.readouterr().err
-    assert "2 utterances are longer than the model reads: their" in said
-    assert "1 utterance holds mostly what the model's tokenizer does not know" in said
+    errors = capsys.readouterr().err
+    assert "2 utterances are longer than the model reads: their" in errors
+    assert "1 utterance holds mostly what the model's tokenizer does not know" in errors
     ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 48)])
     assert batch.segment_ids.max() > 1
     # Utterances in another order than their rows; the last rows hold none.
@@ -288,9 +288,9 @@ def test_arguments_of_the_command(tmp_path: Path, monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert ended.value.code == 2
-    printed, said = capsys.readouterr()
+    printed, errors = capsys.readouterr()
     assert printed == ""
-    assert said == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
+    assert errors == ("error: run.py takes no file; README.md shows how to answer conversations.\n")
     monkeypatch.setattr("sys.argv", ["run.py", "--help"])
     program.main()
     assert "README.md shows how to answer others" in capsys.readouterr().out

@@ -129,9 +129,9 @@ def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(of_stage_one,
     adapted = original.changed(settings, original.anchors).adapt(annotated(1))
     assert "stage_two" not in adapted.settings.offsets
     assert adapted.settings.calibration == {"stage_one": 0.7, "stage_two": temperature}
-    said = str(adapted.adaptation)
-    assert "the confidence is not calibrated" in said
-    assert said.endswith("Adapted anchors answer without the offsets of its scores.")
+    report = str(adapted.adaptation)
+    assert "the confidence is not calibrated" in report
+    assert report.endswith("Adapted anchors answer without the offsets of its scores.")
     plain = recognizer().adapt(annotated(1))
     assert plain.settings.calibration == recognizer().settings.calibration
     assert "without" not in str(plain.adaptation)
