@@ -1,6 +1,7 @@
 """The configuration is checked whole, and the files in configs/ say what the method says."""
 
 import contextlib
+import dataclasses
 import importlib
 import re
 
@@ -9,8 +10,10 @@ import pytest
 from eacl_jax.config import (
     CORPORA,
     READ_BY,
+    AnchorConfig,
     Config,
     DataConfig,
+    LossConfig,
     parse_argument,
     parse_rate,
 )
@@ -121,6 +124,16 @@ def test_all_problems_are_reported_at_once():
         "config.data.words",
     ):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "encoding"), [("words", "fixed"), ("learned", "fixed"), ("live", "live")]
+)
+def test_no_other_words_count_where_the_mapping_has_learnt_nothing_of_words(source, encoding):
+    config = Config(anchors=AnchorConfig(source=source))
+    assert config.anchor_encoding == encoding
+    without = dataclasses.replace(config, loss=LossConfig(use_anchors=False))
+    assert without.anchor_encoding == "none"
 
 
 @pytest.mark.parametrize(
@@ -327,6 +340,11 @@ def test_impossible_values_are_refused(path, value, message):
         ({"fusion": "none", "use": ("voice",)}, "features.use: must be empty"),
         ({"fusion": "none", "text": False}, "features.fusion: must be gated, concat or attention"),
         ({"fusion": "words", "text": False}, "features.fusion: must be gated, concat or attention"),
+        *(
+            ({"fusion": fusion, name: value}, f"features.{name}: has no effect with features.fusi")
+            for fusion in ("words", "none")
+            for name, value in (("dropout", 0.5), ("hidden", 8), ("frames", 4))
+        ),
     ],
 )
 def test_features_that_nothing_would_read_are_refused(features, message):

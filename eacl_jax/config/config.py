@@ -61,9 +61,10 @@ class Config:
     @property
     def anchor_encoding(self) -> Literal["fixed", "live", "none"]:
         """What encodes label words, also others than training knew: "fixed", the pretrained
-        encoder; "live", the trained one; "none": the anchors that answer are not made of words.
+        encoder; "live", the trained one; "none": the anchors that answer are not made of words, or
+        the mapping has learnt nothing of them.
         """
-        if self.classifies:
+        if self.classifies or not self.loss.use_anchors:
             return "none"
         # Learned ones began as words, from which the mapping has learned.
         if self.anchors.source in ("words", "learned"):

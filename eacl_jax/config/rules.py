@@ -13,6 +13,7 @@ from eacl_jax.config.settings import (
     DataConfig,
     DistilConfig,
     EncoderConfig,
+    FeaturesConfig,
     LossConfig,
     ModelConfig,
     SequenceConfig,
@@ -331,6 +332,16 @@ def _of_unused(config: "Config") -> Iterator[Problem]:
     if source != "prototypes":
         why = "without anchors.source=prototypes"
         unused.append(("anchors.queue", why, anchors.queue, AnchorConfig.queue))
+    if (fusion := config.features.fusion) in ("words", "none"):
+        why = f"with features.fusion={fusion}, " + (
+            "whose words are of the mean over all frames"
+            if fusion == "words"
+            else "which reads no features"
+        )
+        unused += [
+            (f"features.{name}", why, getattr(config.features, name), getattr(FeaturesConfig, name))
+            for name in ("dropout", "hidden", "frames")
+        ]
     if not one.soup:
         why = "without stage_one.soup"
         unused.append(("stage_one.soup_of", why, one.soup_of, StageOneConfig.soup_of))

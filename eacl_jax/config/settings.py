@@ -224,7 +224,7 @@ class FeaturesConfig:
     dropout: float = bounded(0.2, at_least=0, below=1)
     # Width of what is made of a modality.
     hidden: int = bounded(64, at_least=1)
-    # Frames of an utterance at most; of longer ones the last count.
+    # Frames of an utterance at most; of longer ones the last count. Words are of the mean over all.
     frames: int = bounded(32, at_least=1)
 
 
@@ -264,7 +264,8 @@ class LossConfig:
     # or soft_targets, it is always "out".
     form: Literal["in", "out"] = "in"
     # Whether anchors take part in the contrastive term. Without them the mapping learns nothing of
-    # label words: source="prototypes" then answers by the mean of each label's representations.
+    # label words, and the model answers by no others; source="prototypes" then answers by the mean
+    # of each label's representations.
     use_anchors: bool = True
     # Divide each label's sum in the contrastive term's denominator by the number of its members in
     # the batch, anchors counted, so that labels weigh alike (arXiv 2207.09052).

@@ -65,9 +65,9 @@ def modalities_of(corpus: Corpus, config: FeaturesConfig) -> dict[str, Modality]
                 " raise it, or leave them out by config.features.use."
             )
         kind = corpus.features[name]
-        found[name] = Modality.of(
-            rows, frames=config.frames, columns=kind.columns, made_by=kind.made_by
-        )
+        # Words are of all frames.
+        most = max(map(len, rows)) if config.fusion == "words" else config.frames
+        found[name] = Modality.of(rows, frames=most, columns=kind.columns, made_by=kind.made_by)
         _warn_of_values(name, found[name], rows)
     return found
 

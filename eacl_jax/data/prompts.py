@@ -38,7 +38,6 @@ Targets = Literal["annotated", "all"]
 """Which utterances become examples."""
 OPENING = "For utterance:"
 """What a target begins with."""
-_UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _RESERVE = 8  # tokens the public implementation keeps free when it decides which utterances fit
 
 
@@ -98,6 +97,7 @@ class PromptBuilder:
       tail: ids that follow the target.
       opening: ids of `OPENING`, with which a target begins.
       unknown: id of the unknown token; None where there is none.
+      scripts: that the tokenizer knows.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class PromptBuilder:
                 ' "mean", with config.compat.readout_first off.'
             )
         self.unknown: int | None = tokenizer.unk_token_id
-        self._scripts = Scripts(tokenizer.get_vocab)
+        self.scripts = Scripts(tokenizer.get_vocab)
         self.separator = int(separator)
         self.start = [] if first is None else [int(first)]
         space = self._encode([" "])[0] if trailing_space else []
@@ -274,7 +274,7 @@ class PromptBuilder:
         known["unknown"] = (
             says_nothing(turn.text)
             or (self.unknown is not None and 2 * read.count(self.unknown) > len(read))
-            or self._scripts.unknown(turn.text)
+            or self.scripts.unknown(turn.text)
         )
         if too_long and on_long == "pool":
             count = -(-len(text) // most)
@@ -394,7 +394,7 @@ def warn_about(examples: Iterable[Example], max_tokens: int) -> None:
 
 def says_nothing(text: str) -> bool:
     """Whether a text holds nothing but blanks and characters that are not seen."""
-    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
+    return all(unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cc", "Cf") for letter in text)
 
 
 def first_past_utterance(lengths: Sequence[int], config: PromptConfig) -> int:

@@ -5,7 +5,7 @@ text in them has no unknown token, and yet is spelt out in letters that say noth
 import functools
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 # BERT's English vocabulary has 8 Cyrillic pieces of two letters or more and 488 Chinese characters;
 # multilingual ones have thousands. Of small vocabularies a share is enough.
@@ -25,17 +25,14 @@ class Scripts:
 
     def unknown(self, text: str) -> bool:
         """Whether most of a text's letters are of scripts that the vocabulary does not know."""
-        if text.isascii():
-            return False
-        counts = Counter(map(_script, filter(str.isalpha, unicodedata.normalize("NFKC", text))))
-        strange = sum(count for script, count in counts.items() if not self._knows(script))
-        return 2 * strange > counts.total()
+        return mostly_strange(text, self)
 
-    def _knows(self, script: str) -> bool:
-        return script == _LATIN or script in self._known
+    def __contains__(self, script: object) -> bool:
+        return script == _LATIN or script in self.known
 
     @functools.cached_property
-    def _known(self) -> frozenset[str]:
+    def known(self) -> frozenset[str]:
+        """Those that it knows, Latin among them."""
         pieces: Counter[str] = Counter()
         size = characters = 0
         for token in map(_written, self._vocabulary()):
@@ -46,12 +43,23 @@ class Scripts:
                 (script,) = scripts
                 pieces[script] += len(letters) > 1
                 characters += script == _WHOLE
-        known = {
+        known = {_LATIN} | {
             script for script in pieces if pieces[script] >= min(_PIECES, size * _PIECES_SHARE)
         }
         if characters >= min(_CHARACTERS, size * _CHARACTERS_SHARE):
             known |= {_WHOLE, *_WITH_WHOLE}
         return frozenset(known)
+
+
+def mostly_strange(text: str, known: Container[str]) -> bool:
+    """Whether most of a text's letters are of none of the scripts, which are the first words of
+    letters' names in Unicode.
+    """
+    if text.isascii():
+        return False
+    letters = filter(str.isalpha, unicodedata.normalize("NFKC", text))
+    strange = [unicodedata.name(letter, "").split(" ")[0] not in known for letter in letters]
+    return 2 * sum(strange) > len(strange)
 
 
 @functools.cache

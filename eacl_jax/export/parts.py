@@ -15,6 +15,8 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
+from eacl_jax.data.prompts import says_nothing
+from eacl_jax.data.scripts import mostly_strange
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.export.standalone_prompts import (
     in_dialogue,
@@ -22,6 +24,7 @@ from eacl_jax.export.standalone_prompts import (
     prompt,
     ranked,
     tell_of_cut,
+    tell_of_unknown,
     utterance,
 )
 from eacl_jax.model.decisions import SeveralAnswering
@@ -31,7 +34,15 @@ from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.programs import check_reads_text_alone
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
-OF_PROMPTS = (why_no_text, utterance, readable_name, replaced_names, prompt)
+OF_PROMPTS = (
+    why_no_text,
+    utterance,
+    readable_name,
+    replaced_names,
+    says_nothing,
+    mostly_strange,
+    prompt,
+)
 """The functions that make a prompt."""
 EXAMPLE = "Ann: We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
 
@@ -137,14 +148,17 @@ def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
     line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    for name in ("in_dialogue", "lay_out", "prompt", "ranked", "tell_of_cut", "why_no_text"):
+    counting = ("tell_of_cut", "tell_of_unknown")
+    for name in ("in_dialogue", "lay_out", "prompt", "ranked", *counting, "why_no_text"):
         text = text.replace(line.format(name), "")
     assert "eacl_jax.export" not in text
     # Those that the functions need, too.
-    names = "Callable, Mapping, Sequence"
+    if "import unicodedata\n" not in text:
+        text = text.replace("import sys\n", "import sys\nimport unicodedata\n", 1)
+    names = "Callable, Container, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    parts = (*OF_PROMPTS, lay_out, tell_of_cut, ranked, in_dialogue)
+    parts = (*OF_PROMPTS, lay_out, tell_of_cut, tell_of_unknown, ranked, in_dialogue)
     functions = [inspect.getsource(each) for each in parts]
     before, main, after = text.partition("def main() -> None:\n")
     return before + "\n\n".join(functions) + "\n\n" + main + after
@@ -164,6 +178,7 @@ def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
         "tail": prompts.tail,
         "opening": prompts.opening,
         "unknown": prompts.unknown,
+        "scripts": sorted(prompts.scripts.known),
         "first_names": FIRST_NAMES,
         "readout": recognizer.settings.readout,
         **dataclasses.asdict(recognizer.settings.prompt),

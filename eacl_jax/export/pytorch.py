@@ -20,7 +20,8 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 # Where the class that transformers would choose by itself has a decoder, which is not there.
 _CLASSES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
 
-_SNIPPET = '''from collections.abc import Callable, Mapping, Sequence
+_SNIPPET = '''import unicodedata
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ def encode(text: str) -> list[int]:
 @torch.no_grad()
 def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
     """{about}; utterances are (speaker, text){follow}."""
-    ids, column, _ = prompt(encode, utterances, FORM{after})
+    ids, column, _, _ = prompt(encode, utterances, FORM{after})
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}

@@ -109,6 +109,7 @@ The prompt of an utterance, in ids; `{{}}` stands for the ids of a text without 
 that is, {opening}up to {max_past} utterances before it, oldest first, {later}each closed by {separator}; then the utterance
 itself. The oldest are left out where the whole would exceed {max_tokens} tokens. Of a TEXT to answer that is too long by itself
 the first tokens are left out, so that its end is read, and nothing around it: `prompt` in `run.py` does it exactly, and gives as its third value whether it did (`tell_of_cut` says of how many on stderr).
+Its fourth value is whether the TEXT is empty or mostly of what the tokenizer does not know, such as another script: the answer then says nothing (`tell_of_unknown`).
 Typographic apostrophes of a TEXT are plain ones there; {names}.
 
 {tokenizing}
@@ -133,7 +134,7 @@ _STABLEHLO_FILES = """## Files
 _TOKENIZERS = """With the package `tokenizers`:
 
 ```python
-from run import HERE, Model, lay_out, prompt, tell_of_cut
+from run import HERE, Model, lay_out, prompt, tell_of_cut, tell_of_unknown
 from tokenizers import Tokenizer
 
 model = Model()
@@ -149,7 +150,8 @@ def encode(text: str) -> list[int]:
 
 utterances = [("Ann", "We got the flat!"), ("Ben", "What? You're joking!")]
 prompts = [prompt(encode, utterances[: number + 1], model.settings["prompt"]) for number in range(len(utterances))]
-tell_of_cut(sum(cut for _, _, cut in prompts))
+tell_of_cut(sum(cut for _, _, cut, _ in prompts))
+tell_of_unknown(sum(unknown for *_, unknown in prompts))
 _, _, probabilities = model(*lay_out(prompts))
 for (speaker, text), row in zip(utterances, probabilities, strict=True):
     print(speaker, text, model.labels[row.argmax()], row.max())

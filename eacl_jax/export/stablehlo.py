@@ -201,19 +201,20 @@ def _describe(shape: Shape, exported: Any) -> dict[str, Any]:
 
 
 def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
-    """A conversation as the program takes it, which texts were cut, its utterances as text, and the
-    recognizer's probabilities.
+    """A conversation as the program takes it, which texts were cut or are unknown, its utterances
+    as text, and the recognizer's probabilities.
     """
     dialogue = example_dialogue()
     answers = recognizer.predict(dialogue)
     prompts = [
-        (each.tokens.tolist(), each.readout, each.truncated)
+        (each.tokens.tolist(), each.readout, each.truncated, each.unknown)
         for each in recognizer.examples([dialogue])
     ]
     names = ("tokens", "positions", "segment_ids", "readout")
     return {
         **dict(zip(names, lay_out(prompts), strict=True)),
-        "cut": np.array([cut for _, _, cut in prompts]),
+        "cut": np.array([cut for _, _, cut, _ in prompts]),
+        "unknown": np.array([unknown for *_, unknown in prompts]),
         "utterances": np.array([f"{each.speaker}: {each.text}" for each in dialogue.utterances]),
         "probabilities": np.array(
             [list(answer.probabilities.values()) for answer in answers], np.float32

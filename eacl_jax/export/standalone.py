@@ -18,6 +18,7 @@ from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
 from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
+from eacl_jax.export.standalone_prompts import tell_of_unknown as tell_of_unknown
 
 HERE = Path(__file__).resolve().parent
 
@@ -158,6 +159,7 @@ def _answer() -> None:
             shown = f"{', '.join(answer) or 'none'}  ({shown})"
         print(f"{text}  ->  {shown}")
     tell_of_cut(int(example["cut"].sum()))
+    tell_of_unknown(int(example["unknown"].sum()))
     difference = np.abs(probabilities - example["probabilities"]).max()
     print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
 

@@ -20,6 +20,7 @@ from eacl_jax.export.standalone_prompts import lay_out as lay_out
 from eacl_jax.export.standalone_prompts import prompt as prompt
 from eacl_jax.export.standalone_prompts import ranked as ranked
 from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
+from eacl_jax.export.standalone_prompts import tell_of_unknown as tell_of_unknown
 from eacl_jax.export.standalone_prompts import why_no_text as why_no_text
 
 HERE = Path(__file__).resolve().parent
@@ -76,6 +77,9 @@ class Model:
         self._session = session("model.onnx")
         # Utterances so far whose texts are longer than the model reads: their ends were answered.
         self.cut = 0
+        # Likewise those of which the tokenizer does not know most, or that are empty: their answers
+        # say nothing.
+        self.unknown = 0
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -110,7 +114,8 @@ class Model:
             prompt(self.encode, utterances[:number], form, utterances[number:])
             for number in range(1, len(utterances) + 1)
         ]
-        self.cut += sum(cut for _, _, cut in prompts)
+        self.cut += sum(cut for _, _, cut, _ in prompts)
+        self.unknown += sum(unknown for *_, unknown in prompts)
         found = np.zeros((len(prompts), len(self.labels)), np.float32)
         # Those of about one length together, the longest first.
         left = sorted(range(len(prompts)), key=lambda i: -len(prompts[i][0]))
@@ -221,6 +226,7 @@ def _answer(files: Sequence[Path]) -> None:
             shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
             print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
     tell_of_cut(model.cut)
+    tell_of_unknown(model.unknown)
     if expected is not None:
         difference = np.abs(probabilities - expected).max()
         print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")

@@ -8,6 +8,8 @@ import numpy as np
 
 from eacl_jax.corpora.texts import why_no_text as why_no_text
 from eacl_jax.data.names import readable_name, replaced_names
+from eacl_jax.data.prompts import says_nothing
+from eacl_jax.data.scripts import mostly_strange
 
 
 def utterance(given: Any) -> tuple[str, str]:
@@ -41,9 +43,10 @@ def prompt(
     utterances: Sequence[tuple[str, str]],
     form: Mapping[str, Any],
     later: Sequence[tuple[str, str]] = (),
-) -> tuple[list[int], int, bool]:
+) -> tuple[list[int], int, bool, bool]:
     """Token ids of the last of the utterances (speaker, text) after its past, the column where it
-    is read out, and whether its text is too long, so that only its end is read.
+    is read out, whether its text is too long, so that only its end is read, and whether the
+    tokenizer does not know most of it, or it is empty: then its answer says nothing.
 
     `encode`: text -> ids without special tokens. `form`: settings of the prompt. `later`: the
     utterances after it, of which the first `form["max_future"]` may be read. Raises `ValueError`
@@ -81,19 +84,23 @@ def prompt(
     room = form["max_tokens"] - len(form["start"]) - len(form["tail"])
     head = encode(f"For utterance: {text} {speaker} feels")
     cut = len(head) > room
-    if cut:  # the first of the text's tokens go
+    read: list[int] = []
+    unknown = form["unknown"]
+    if cut or unknown in head:
         before = 0
         while before < len(form["opening"]) and head[before] == form["opening"][before]:
             before += 1
         empty, end = encode(f"For utterance:  {speaker} feels"), 0
         while end < min(len(head), len(empty)) - before and head[-1 - end] == empty[-1 - end]:
             end += 1
-        if room - before - end < 1:
+        if cut and room - before - end < 1:
             raise ValueError(
                 f"the speaker's name {speaker[:60]!r} leaves no room for the text in"
                 f" {form['max_tokens']} tokens; shorten it"
             )
-        head = [*head[:before], *head[len(head) - (room - before) :]]
+        if cut:  # the first of the text's tokens go
+            head = [*head[:before], *head[len(head) - (room - before) :]]
+        read = head[before : len(head) - end]
     lengths, first = [len(ids) for ids in past], 0
     while first < last - 1 and sum(lengths[first:]) + 8 + lengths[last] > form["max_tokens"]:
         first += 1
@@ -108,15 +115,17 @@ def prompt(
     column = {"first": 0, "mask": len(tokens) - len(form["tail"])}.get(
         form["readout"], len(tokens) - 1
     )
-    return tokens, column, cut
+    given = around[last][1]
+    mostly = 2 * read.count(unknown) > len(read) or mostly_strange(given, form["scripts"])
+    return tokens, column, cut, mostly or says_nothing(given)
 
 
-def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool]]) -> tuple[np.ndarray, ...]:
+def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool, bool]]) -> tuple[np.ndarray, ...]:
     """Prompts as `Model` takes them, each in a row of its own."""
     tokens, positions, segment_ids = np.zeros(
-        (3, len(prompts), max(len(ids) for ids, _, _ in prompts)), np.int32
+        (3, len(prompts), max(len(ids) for ids, *_ in prompts)), np.int32
     )
-    for row, (ids, _, _) in enumerate(prompts):
+    for row, (ids, *_) in enumerate(prompts):
         tokens[row, : len(ids)], positions[row, : len(ids)], segment_ids[row, : len(ids)] = (
             ids,
             np.arange(len(ids)),
@@ -126,7 +135,7 @@ def lay_out(prompts: Sequence[tuple[Sequence[int], int, bool]]) -> tuple[np.ndar
         tokens,
         positions,
         segment_ids,
-        np.array([[row, column] for row, (_, column, _) in enumerate(prompts)], np.int32),
+        np.array([[row, column] for row, (_, column, *_) in enumerate(prompts)], np.int32),
     )
 
 
@@ -139,6 +148,18 @@ def tell_of_cut(count: int) -> None:
             else f"{count:,} utterances are longer than the model reads: their ends were answered"
         )
         print(note, file=sys.stderr)
+
+
+def tell_of_unknown(count: int) -> None:
+    """Says on stderr to how many utterances the answer says nothing: `prompt`'s fourth value."""
+    if count:
+        what = "mostly what the model's tokenizer does not know, such as another script, or no text"
+        line = (
+            f"1 utterance holds {what}: its answer says nothing"
+            if count == 1
+            else f"{count:,} utterances hold {what}: their answers say nothing"
+        )
+        print(line, file=sys.stderr)
 
 
 def ranked(

@@ -12,6 +12,7 @@ HOLD = 4.0
 # e^-10 to e^10: scores of a model that tells little apart differ by thousandths, and may still be
 # calibrated.
 _LIMIT = 10.0
+_STEP = 0.5  # of log temperatures that are tried: a minimum is wider
 
 
 def probabilities(scores: Float[np.ndarray, "N C"], temperature: float) -> Float[np.ndarray, "N C"]:
@@ -67,13 +68,20 @@ def likeliest_temperature(likelihood: Callable[[float], float], *, near: float) 
         away = log_temperature - np.log(near)
         return HOLD * away**2 - likelihood(float(np.exp(log_temperature)))
 
-    return float(
-        np.exp(
-            minimize_scalar(
-                loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6}
-            ).x
-        )
-    )
+    def least(low: float, high: float) -> tuple[float, float]:
+        found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+        return float(found.fun), float(found.x)
+
+    # Where scores hardly differ there are two minima: where the labels are likeliest, and near
+    # `near`, where all labels are about as likely. One search may end in either.
+    found = [least(-_LIMIT, _LIMIT)]
+    grid = np.linspace(-_LIMIT, _LIMIT, 2 * int(_LIMIT / _STEP) + 1)
+    losses = np.array([np.inf, *(loss(float(each)) for each in grid), np.inf])
+    lowest = (losses[1:-1] <= losses[:-2]) & (losses[1:-1] <= losses[2:])
+    for middle in grid[lowest]:
+        if abs(middle - found[0][1]) > _STEP:
+            found.append(least(max(middle - _STEP, -_LIMIT), min(middle + _STEP, _LIMIT)))
+    return float(np.exp(min(found)[1]))
 
 
 def expected_calibration_error(

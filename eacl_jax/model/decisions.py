@@ -19,6 +19,7 @@ from eacl_jax.model.scores import Answering
 LEAST = 10
 """Utterances of dev with a label, below which its threshold is the common one."""
 _LOG_SCALE = 10.0  # at most, either way
+_BETTER = 0.1  # nats: less is how far a search ends from its minimum
 
 
 class Affine(NamedTuple):
@@ -166,22 +167,47 @@ def fit_affine(
         return start
     from scipy.optimize import minimize  # takes its time, and predicting does without
 
-    log_scale = np.log(start.scale)
-
-    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        scale, away = np.exp(at[0]), at[1:] - start.biases
-        logits = scale * scores + at[1:]
-        error = sigmoid(logits) - gold
-        value = np.logaddexp(0, logits).sum() - logits[gold].sum()
-        value += HOLD * (at[0] - log_scale) ** 2 + pull * (away**2).sum() / 2
-        by_scale = scale * (error * scores).sum() + 2 * HOLD * (at[0] - log_scale)
-        return float(value), np.array([by_scale, *(error.sum(axis=0) + pull * away)])
-
+    log_scale, begun = np.log(start.scale), np.array([np.log(start.scale), *start.biases])
     bounds = [(-_LOG_SCALE, _LOG_SCALE), *[(None, None)] * count]
-    found = minimize(
-        loss, np.array([log_scale, *start.biases]), jac=True, method="L-BFGS-B", bounds=bounds
-    ).x
-    return Affine(float(np.exp(found[0])), found[1:])
+
+    def search(
+        begin: np.ndarray, centre: Float[np.ndarray, " C"], *, pulled: bool = True
+    ) -> tuple[float, np.ndarray]:
+        """The least loss near `begin`, and where it is: a scale's logarithm, and the logits of
+        scores of `centre`. Where scores hardly differ, these are found, and biases are not.
+        """
+        around = scores - centre
+
+        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+            scale = np.exp(at[0])
+            logits = scale * around + at[1:]
+            error = sigmoid(logits) - gold
+            value = np.logaddexp(0, logits).sum() - logits[gold].sum()
+            by_scale, by_middle = scale * (error * around).sum(), error.sum(axis=0)
+            if pulled:
+                away = at[1:] - scale * centre - start.biases
+                value += HOLD * (at[0] - log_scale) ** 2 + pull * (away**2).sum() / 2
+                by_scale += 2 * HOLD * (at[0] - log_scale) - pull * scale * (away * centre).sum()
+                by_middle += pull * away
+            return float(value), np.array([by_scale, *by_middle])
+
+        found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds)
+        return float(found.fun), found.x
+
+    value, at = search(begun, np.zeros(count))
+    found = Affine(float(np.exp(at[0])), at[1:])
+    # Where scores hardly differ there are two minima, as of a temperature: that was the one near
+    # `near`. The other is where the labels alone are likeliest, of which there is but one.
+    spread = scores.std(axis=0).mean()
+    if not spread:
+        return found
+    centre = scores.mean(axis=0)
+    _, likeliest = search(np.array([-np.log(spread), *np.zeros(count)]), centre, pulled=False)
+    other, at = search(likeliest, centre)
+    if other < value - _BETTER:
+        scale = np.exp(at[0])
+        found = Affine(float(scale), at[1:] - scale * centre)
+    return found
 
 
 def recalibrated(

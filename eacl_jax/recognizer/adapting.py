@@ -78,6 +78,11 @@ def adapted(
     sets = settings.sets if report.chained else None
     without = settings.calibration_without_offsets
     if not report.kept:
+        report = dataclasses.replace(report, left_out=_beside(settings))
+        if held_out is None and report.left_out and not settings.several:
+            # Fitted to answers with what is left out: the nearest without is stage one's.
+            plain_before = not settings.offsets.get(Stage.ONE)
+            calibration[Stage.TWO] = calibration[Stage.ONE] if plain_before else 1.0
         moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}
@@ -93,6 +98,15 @@ def adapted(
         sets=sets,
     )
     return changed, anchors, report
+
+
+def _beside(settings: Settings) -> tuple[str, ...]:
+    """What weighs stage two's answers beside the anchors, in words."""
+    found = {
+        "the offsets of its scores": bool(settings.offsets.get(Stage.TWO)),
+        "the chain over a dialogue's labels": settings.chain is not None,
+    }
+    return tuple(what for what, there in found.items() if there)
 
 
 def calibrated(

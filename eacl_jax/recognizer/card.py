@@ -201,7 +201,10 @@ def _labels(settings: Settings) -> str:
             for bias, threshold in zip(decisions.biases, decisions.thresholds, strict=True)
         ]
     if not settings.made_of_words:
-        about = "Anchors were not made of words: other labels cannot be had without training."
+        about = (
+            "Anchors were not made of words, or took no part in training: other labels cannot be"
+            " had without training."
+        )
         return f"## Labels\n\n{about}\n\n{about_several}" + _table(
             ("label", *further),
             ([label, *more] for label, more in zip(settings.labels, values, strict=True)),

@@ -34,7 +34,7 @@ def features_section(settings: Settings) -> str:
     if not modalities:
         return ""
     rows = [
-        f"- **{plain(name)}**: {_numbers(each)}{_made_by(each)}"
+        f"- **{plain(name)}**: {_numbers(each, bool(settings.thirds))}{_made_by(each)}"
         for name, each in modalities.items()
     ]
     example = ", ".join(
@@ -139,10 +139,12 @@ def _names(settings: Settings) -> str:
     return " and ".join(map(plain, settings.modalities))
 
 
-def _numbers(modality: Modality) -> str:
+def _numbers(modality: Modality, in_words: bool) -> str:
     each = "numbers" if modality.width > 1 else "number"
     frames = (
-        f", in up to {modality.frames} frames an utterance (of more, the last)"
+        ", the mean over all frames of an utterance"
+        if in_words and modality.frames > 1
+        else f", in up to {modality.frames} frames an utterance (of more, the last)"
         if modality.frames > 1
         else " an utterance"
     )

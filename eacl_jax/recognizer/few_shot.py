@@ -56,6 +56,7 @@ class Adaptation:
       refitted: whether the thresholds are other ones, which answer otherwise. Where all labels have
         few examples they stay, whatever was fitted.
       chained: a chain answers, as it did before.
+      left_out: in words, what weighed answers beside the anchors before, and no longer does.
     """
 
     examples: Mapping[str, int]
@@ -67,14 +68,19 @@ class Adaptation:
     decided: float | None = None
     refitted: bool = False
     chained: bool = False
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = ", ".join(f"{label} {count}" for label, count in self.examples.items())
+        without = ""
+        if self.left_out:
+            without = f"\nAdapted anchors answer without {' and '.join(self.left_out)}."
         if self.cross_validated is None:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were"
-                " adapted. Nothing says whether that is better: give two dialogues or more, so"
-                " that some can be held out."
+                " adapted. Nothing says whether that is better, and the confidence is not"
+                " calibrated: give two dialogues or more, so that some can be held out."
+                f"{without}"
             )
         after = f"{self.cross_validated:.2f} on held-out dialogues" + (
             f" ({self.folds}-fold)" if self.folds else ""
@@ -85,7 +91,7 @@ class Adaptation:
         if not self.kept:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after};"
-                f" {error}"
+                f" {error}{without}"
             )
         what = "the probabilities were calibrated"
         if self.refitted:

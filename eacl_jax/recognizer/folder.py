@@ -50,7 +50,8 @@ class Settings:
       temperature: of the scores, tau.
       encoder_dtype: of activations and matrix products.
       anchor_encoding: what encodes label words: "fixed", the pretrained encoder; "live", the
-        trained one; "none": the anchors are not made of words.
+        trained one; "none": the anchors are not made of words, or the mapping has learnt nothing of
+        them.
       calibration: by stage, what scores are divided by before they become probabilities; see
         `calibration.fit_temperature`.
       anchors_per_label: k; the anchors of a label stand side by side in [C k, m].
@@ -106,7 +107,9 @@ class Settings:
 
     @property
     def made_of_words(self) -> bool:
-        """Whether anchors are encoded label words, so that other words are other labels."""
+        """Whether anchors are encoded label words by which it has learnt, so that other words are
+        other labels.
+        """
         return self.anchor_encoding != "none" and self.head == "mapping"
 
     def answering(self, stage: str) -> Answering:

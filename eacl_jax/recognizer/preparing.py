@@ -87,7 +87,8 @@ def prepare_int8(
     for label words.
 
     Every other dialogue tells how large activations are; on the rest its answers are compared with
-    the model's own. Where more than a few differ, the products that lose most stay float32.
+    the model's own. Where more than a few differ, the products that lose most stay float32, unless
+    that costs too much, and the faster program does not.
 
     Args:
       recognizer, folder: as of `prepare`.
@@ -108,14 +109,18 @@ def prepare_int8(
     ranges = quantize.activation_ranges(exact, run_each(examples))
     before = _scores(recognizer, recognizer.represent, scored)
     bits = 8 if quantize.eight_bits_add_up() else 7
+    chosen = None
     for kept, made_of in int8_programs(exact, ranges, bits):
         content = made_of.SerializeToString()
         after = _scores(recognizer, Session(content).represent, scored)
         cost = _cost(before, after)
-        if cost.loss <= max_loss and (cost.changed <= _MAX_CHANGED or kept):
-            break
-    else:
+        if cost.loss <= max_loss:
+            chosen = kept, content, cost
+            if cost.changed <= _MAX_CHANGED:
+                break
+    if chosen is None:
         raise _too_much("int8", cost, max_loss)
+    kept, content, cost = chosen
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
     )

@@ -491,17 +491,18 @@ class EmotionRecognizer:
         annotated dialogues.
 
         Raises:
-          LabelsError: this recognizer's anchors were not made of words; or words are empty, or
-            cannot be told apart: the encoder reads the same tokens in them, or gives them the same
-            anchor.
+          LabelsError: this recognizer's anchors were not made of words, or it has learnt nothing of
+            those; or words are empty, or cannot be told apart: the encoder reads the same tokens in
+            them, or gives them the same anchor.
           UserError: labels or words are missing or repeat, or the model is damaged.
         """
         if not self.settings.made_of_words:
             raise LabelsError(
                 "this recognizer's anchors were not made of words (but are random, centroids,"
-                " clusters, prototypes or a classifier's), so it cannot answer by other labels from"
-                " their words alone. Train one with anchors.source=words, or annotate dialogues"
-                " with these labels and train on them."
+                " clusters, prototypes or a classifier's), or took no part in its training"
+                " (loss.use_anchors=False), so it cannot answer by other labels from their words"
+                " alone. Train one with anchors.source=words and loss.use_anchors=True, or annotate"
+                " dialogues with these labels and train on them."
             )
         words = read_labels(labels)
         taxonomy = Taxonomy(tuple(words), tuple(words.values()))
@@ -542,6 +543,8 @@ class EmotionRecognizer:
 
         Offsets of scores (`Settings.offsets`) and a chain (`Settings.chain`) are of the corpus that
         training saw: adapted anchors do without them, and those that stay as they are keep them.
+        Of one dialogue nothing can be held out: its anchors are always moved, and the probabilities
+        not calibrated.
 
         Args:
           dialogues: as for `predict`; utterances with an `emotion` (or `emotions`, where this

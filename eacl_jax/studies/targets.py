@@ -90,8 +90,9 @@ def with_transfers(
     configs = {(cell.corpus, cell.variant): cell.config for cell in cells}
     if wrong := [at for at, config in configs.items() if config.anchor_encoding == "none"]:
         problems.append(
-            f"{who(wrong, corpora, variants)}: its anchors are not made of words, so it cannot"
-            " answer in other labels (transfer); leave the variant or the field out."
+            f"{who(wrong, corpora, variants)}: its anchors are not made of words, or take no"
+            " part in training (loss.use_anchors=False), so it cannot answer in"
+            " other labels (transfer); leave the variant or the field out."
         )
     names = transfer_names(corpora, variants, transfer)
     problems += [

@@ -43,8 +43,8 @@ DIVERGED = (
 """What became of a run whose numbers are not finite, and what to do."""
 
 
-# (stage, epoch, scores by split), after each epoch but before its checkpoint.
-Watch = Callable[[Stage, int, Mapping[str, Mapping[str, Any]]], None]
+# (stage, epoch, epochs of the stage, scores by split), after each epoch but before its checkpoint.
+Watch = Callable[[Stage, int, int, Mapping[str, Mapping[str, Any]]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -430,7 +430,8 @@ class StageRun:
             self._soup.add(epoch, rank, self._answering(state) if self._answering else state.params)
         self.say_epoch(epoch, int(state.step), self._scores, "best so far" if better else "")
         if self._context.watch is not None:
-            self._context.watch(self._stage, epoch, self._scores)
+            epochs = -(-self._steps // self._steps_per_epoch)
+            self._context.watch(self._stage, epoch, epochs, self._scores)
 
     def say_epoch(
         self, epoch: int, step: int, scored: Mapping[str, Mapping[str, Any]], note: str

@@ -54,6 +54,19 @@ def test_features_that_say_nothing_or_are_filled_up_with_zeros_are_warned_of(
         assert expected in message
 
 
+def test_words_are_of_all_frames(caplog):
+    """Which are no more "the last that alone count" than others."""
+    rows = np.float32([[[1, 2], *[[0, 5]] * 40], [[3, 4], *[[0, 5]] * 40]])
+    utterances = tuple(Utterance("Ann", "hm", features={"voice": each}) for each in rows)
+    splits = dict.fromkeys(("train", "dev", "test"), (Dialogue("a", utterances),))
+    taxonomy = Taxonomy(("anger", "joy"), ("anger", "joy"))
+    corpus = Corpus("custom", taxonomy, splits, "single", features={"voice": FeatureKind()})
+    assert modalities_of(corpus, FeaturesConfig(fusion="words"))["voice"].frames == 41
+    assert not caplog.messages
+    assert modalities_of(corpus, FeaturesConfig())["voice"].frames == 32
+    assert "in the last 32 frames, which alone count" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("fusion", "concat"), ("dropout", 0.5), ("hidden", 8), ("frames", 4)]
 )

@@ -237,9 +237,9 @@ def test_apostrophes_as_telephones_write_them_are_plain_ones(tokenizer):
     form = {"separator": builder.separator, "start": builder.start, "tail": builder.tail}
     form |= {"opening": builder.opening, "max_tokens": 256, "max_past": 8, "max_future": 0}
     form |= {"priority": "past", "readout": "mask", "names": "given"}
-    form |= {"unknown": None, "first_names": FIRST_NAMES}
+    form |= {"unknown": None, "scripts": [], "first_names": FIRST_NAMES}
     turns = [("ann", "i can\N{RIGHT SINGLE QUOTATION MARK}t"), ("ann", "don't")]
-    exported, _, _ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], turns, form)
+    exported, *_ = standalone_prompts.prompt(lambda text: builder._encode([text])[0], turns, form)
     for one, other in zip(plain, typed, strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
     assert exported == plain[-1].tokens.tolist()

@@ -100,7 +100,7 @@ def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
 
 @pytest.mark.long
 def test_a_run_whose_address_another_takes_stops(config, monkeypatch):
-    def take(stage, epoch, _):
+    def take(stage, epoch, *_):
         if (stage, epoch) == LAST:
             other = json.dumps({"token": "other", "user": "process 7 on far"})
             stores.write_bytes(f"{ADDRESS}/.user.json", other.encode())

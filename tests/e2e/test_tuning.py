@@ -112,7 +112,16 @@ def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, m
     with pytest.raises(UserError, match=r'set config\.model\.readout to "last" or "mean"'):
         experiment.prepare(make_config(toy, **t5))
     config = make_config(toy, **t5, model__readout="last")
-    results = run.train(config, tmp_path / "run", console=Console(quiet=True))
+    seen = []
+    results = run.train(
+        config,
+        tmp_path / "run",
+        console=Console(quiet=True),
+        watch=lambda stage, epoch, epochs, _: seen.append((stage, epoch, epochs)),
+    )
+    # The steps end after one epoch, whatever is set.
+    assert config.stage_one.epochs > 1
+    assert seen == [(Stage.ONE, 1, 1), (Stage.TWO, 1, 1)]
     assert (
         evaluation.evaluate(tmp_path / "run", "dev")["stage_two"] == results.stage_two.dev.to_json()
     )

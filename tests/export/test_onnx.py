@@ -180,18 +180,18 @@ def command(folder: Path, monkeypatch, *arguments: object) -> object:
 
 def test_a_blank_line_ends_a_conversation(exported, tmp_path, monkeypatch, capsys) -> None:
     chat = tmp_path / "chat.txt"
-    chat.write_text("Ann: what a day\nBen: I won!\n\n\nBen: I won!\n", encoding="utf-8")
+    chat.write_text("Ann: good day\nBen: lovely day\n\n\nBen: lovely day\n", encoding="utf-8")
     assert command(exported, monkeypatch, chat) == 0
     printed, errors = capsys.readouterr()
     assert errors == ""
     _, second, blank, alone = printed.splitlines()
     assert blank == ""
     for line, dialogue in (
-        (second, [("Ann", "what a day"), ("Ben", "I won!")]),
-        (alone, [("Ben", "I won!")]),
+        (second, [("Ann", "good day"), ("Ben", "lovely day")]),
+        (alone, [("Ben", "lovely day")]),
     ):
         answer = recognizer().predict(dialogue)[-1]
-        assert line.startswith(f"Ben: I won!  ->  {answer.emotion}  ({answer.emotion} ")
+        assert line.startswith(f"Ben: lovely day  ->  {answer.emotion}  ({answer.emotion} ")
         for label, value in answer.probabilities.items():
             assert f"{label} {value:.4f}" in line
     assert second != alone
@@ -199,13 +199,28 @@ def test_a_blank_line_ends_a_conversation(exported, tmp_path, monkeypatch, capsy
 
 def test_texts_that_are_cut_are_counted(exported, tmp_path, monkeypatch, capsys) -> None:
     chat, long = tmp_path / "chat.txt", "day " * 60
-    chat.write_text(f"Ann: {long}\nBen: hi\n\nAnn: {long}\n", encoding="utf-8")
+    chat.write_text(f"Ann: {long}\nBen: hello\n\nAnn: {long}\n", encoding="utf-8")
     assert command(exported, monkeypatch, chat) == 0
     assert capsys.readouterr().err == (
         "2 utterances are longer than the model reads: their ends were answered\n"
     )
-    expected = recognizer().predict([("Ann", long), ("Ben", "hi")])
+    expected = recognizer().predict([("Ann", long), ("Ben", "hello")])
     assert [answer.truncated for answer in expected] == [True, False]
+
+
+def test_texts_that_are_unknown_or_empty_are_counted(
+    exported, tmp_path, monkeypatch, capsys
+) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text("Ann: 😡😡 😡\nBen: hello\n\nAnn:\nBen: 나는 화가 났다\n", encoding="utf-8")
+    assert command(exported, monkeypatch, chat) == 0
+    assert capsys.readouterr().err == (
+        "3 utterances hold mostly what the model's tokenizer does not know, such as another script,"
+        " or no text: their answers say nothing\n"
+    )
+    chats = [("Ann", "😡😡 😡"), ("Ben", "hello"), ("Ann", ""), ("Ben", "나는 화가 났다")]
+    expected = [answer.unknown_text for answer in recognizer().predict(chats)]
+    assert expected == [True, False, True, True]
 
 
 def test_mistakes_in_a_command_are_one_line(exported, tmp_path, monkeypatch, capsys) -> None:

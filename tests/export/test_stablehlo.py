@@ -227,9 +227,13 @@ def test_prompts_are_the_recognizers(readout) -> None:
     for dialogue in [*DIALOGUES, *drawn]:
         utterances = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, example in enumerate(original.examples([dialogue]), start=1):
-            tokens, column, cut = standalone.prompt(encode, utterances[:number], form)
+            tokens, column, cut, unknown = standalone.prompt(encode, utterances[:number], form)
             assert tokens == example.tokens.tolist()
-            assert (column, cut) == (example.readout, example.truncated)
+            assert (column, cut, unknown) == (
+                example.readout,
+                example.truncated,
+                example.unknown,
+            )
 
 
 @pytest.mark.slow
@@ -258,13 +262,17 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     capsys.readouterr()
     program.main()
     printed, errors = capsys.readouterr()
-    assert errors == ""
+    # The toy's tokenizer knows none of the example's words.
+    assert errors.startswith("3 utterances hold mostly what the model's tokenizer does not know")
     assert float(printed.rpartition(" ")[2]) < 1e-5
     with np.load(tmp_path / "out" / "example.npz") as file:
         arrays = dict(file)
-    np.savez(tmp_path / "out" / "example.npz", **(arrays | {"cut": np.array([1, 0, 1], bool)}))
+    flags = {"cut": np.array([1, 0, 1], bool), "unknown": np.array([0, 0, 1], bool)}
+    np.savez(tmp_path / "out" / "example.npz", **(arrays | flags))
     program.main()
-    assert "2 utterances are longer than the model reads: their" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "2 utterances are longer than the model reads: their" in errors
+    assert "1 utterance holds mostly what the model's tokenizer does not know" in errors
     ((batch, indices),) = evaluation_batches(original.examples(DIALOGUES), [(8, 48)])
     assert batch.segment_ids.max() > 1
     # Utterances in another order than their rows; the last rows hold none.

@@ -74,11 +74,12 @@ def test_ids_are_the_librarys(kind, readout, config):
         "readout": readout,
         **dataclasses.asdict(config),
         "unknown": prompts.unknown,
+        "scripts": sorted(prompts.scripts.known),
         "first_names": FIRST_NAMES,
     }
     rng = random.Random(1)
     characters = sorted(set("".join(TEXT))) + [" "] * 9
-    cut = later = 0
+    cut = later = nothing = 0
     for _ in range(150):
         utterances = [
             (
@@ -92,20 +93,22 @@ def test_ids_are_the_librarys(kind, readout, config):
         (talk,), _ = read_dialogues([utterances])
         examples = prompts.build([talk], Taxonomy(("a", "b"), ("a", "b")), targets="all")
         for index, example in enumerate(examples):
-            ids, column, too_long = standalone.prompt(
+            ids, column, too_long, unknown = standalone.prompt(
                 lambda t: prompts._encode([t])[0],
                 utterances[: index + 1],
                 form,
                 utterances[index + 1 :],
             )
             assert (example.tokens.tolist(), example.readout) == (ids, column)
-            assert example.truncated == too_long
+            assert (example.truncated, example.unknown) == (too_long, unknown)
+            nothing += unknown
             alone = standalone.prompt(
                 lambda t: prompts._encode([t])[0], utterances[: index + 1], form
             )
             later += ids != alone[0]
         cut += examples[-1].truncated
     name = "Ann " * 60
+    assert nothing > 5
     if config.names == "replaced":
         assert later > 50
         return
@@ -175,8 +178,8 @@ def test_blanks_around_speakers_and_texts_go():
     utterances = [(" Ann", " hi "), ("Ben\t", "so"), ("Ann ", " ok")]
     form = {"start": [], "separator": 0, "tail": [1], "max_tokens": 500, "max_past": 2}
     form |= {"max_future": 1, "priority": "past", "readout": "last", "names": "given"}
-    form |= {"unknown": None, "first_names": FIRST_NAMES, "opening": []}
-    ids, _, _ = standalone.prompt(
+    form |= {"unknown": None, "scripts": [], "first_names": FIRST_NAMES, "opening": []}
+    ids, *_ = standalone.prompt(
         lambda text: list(text.encode()), utterances[:2], form, utterances[2:]
     )
     assert bytes(ids) == (b"Ann says: hi\0Ann says: ok\0For utterance: so Ben feels\1")

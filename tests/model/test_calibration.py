@@ -31,6 +31,18 @@ def test_scores_that_hardly_differ_are_calibrated_too():
     assert fit_temperature(scores / 1000, labels) == pytest.approx(0.001, rel=0.05)
 
 
+@pytest.mark.parametrize(("count", "spread"), [(300, 1e-3), (1000, 1e-4), (3000, 1e-4)])
+def test_scores_that_hardly_differ_need_no_many_utterances(count, spread):
+    """Near the temperature before there is another minimum, where all labels are as likely."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(7, size=count)
+    scores = rng.normal(size=(count, 7)) + 1.8 * np.eye(7)[labels]
+    found = fit_temperature(5 + spread * scores, labels)
+    answers = probabilities(5 + spread * scores, found)
+    assert found == pytest.approx(0.6 * spread, rel=0.3)
+    assert expected_calibration_error(answers, labels) < 10
+
+
 def test_no_temperature_makes_the_labels_likelier():
     scores, labels = drawn(1.7, count=500)
 

@@ -46,6 +46,19 @@ def test_common_affine_is_logistic_regression_on_all_pairs():
     np.testing.assert_allclose(found.biases, np.full(3, peer.intercept_[0]), atol=0.1)
 
 
+@pytest.mark.parametrize(("count", "spread"), [(300, 1e-3), (1000, 3e-4)])
+def test_scores_that_hardly_differ_are_calibrated_too(count, spread):
+    """Near scale 1 there is another minimum, where all utterances are as likely to have a label."""
+    rng = np.random.default_rng(0)
+    gold = rng.random((count, 5)) < 0.3
+    scores = 5 + spread * (rng.normal(size=(count, 5)) + 2 * gold)
+    found = fit(scores, gold)
+    answers = expit(found.scale * scores + found.biases)
+    assert found.scale == pytest.approx(2 / spread, rel=0.5)
+    assert calibration_error(answers, gold) < 10
+    assert answers.max() > 0.9
+
+
 def test_a_label_without_utterances_keeps_near_the_others():
     scores, gold = drawn(200)
     gold[:, 2] = False

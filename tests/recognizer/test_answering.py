@@ -132,7 +132,7 @@ def test_other_labels_have_the_temperature_of_scores_without_offsets(tmp_path):
 @pytest.mark.parametrize("answering", [{"anchor_encoding": "none"}, CLASSIFIER])
 def test_labels_need_anchors_of_words(answering):
     original = recognizer(**answering)
-    with pytest.raises(UserError, match=r"not made of words .*Train one with anchors.source=words"):
+    with pytest.raises(UserError, match=r"not made of words .*use_anchors=False.* Train one with"):
         original.with_labels(["joy", "anger"])
     unknown = Dialogue("1", (Utterance("Ann", "great", "up"),))
     with pytest.raises(UserError, match=r"emotions 'up' are not among .*; correct them\.$"):
@@ -153,6 +153,23 @@ def annotated(count: int) -> list[Dialogue]:
         )
         for number in range(count)
     ]
+
+
+@pytest.mark.parametrize(("of_stage_one", "temperature"), [((), 0.7), ((1.0, 0.0, 0.0), 1.0)])
+def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(of_stage_one, temperature):
+    original = recognizer(**SHIFTED)
+    calibration = {"stage_one": 0.7, "stage_two": 5.0}
+    offsets = {**original.settings.offsets, "stage_one": of_stage_one}
+    settings = dataclasses.replace(original.settings, calibration=calibration, offsets=offsets)
+    adapted = original.changed(settings, original.anchors).adapt(annotated(1))
+    assert "stage_two" not in adapted.settings.offsets
+    assert adapted.settings.calibration == {"stage_one": 0.7, "stage_two": temperature}
+    report = str(adapted.adaptation)
+    assert "the confidence is not calibrated" in report
+    assert report.endswith("Adapted anchors answer without the offsets of its scores.")
+    plain = recognizer().adapt(annotated(1))
+    assert plain.settings.calibration == recognizer().settings.calibration
+    assert "without" not in str(plain.adaptation)
 
 
 @pytest.mark.slow

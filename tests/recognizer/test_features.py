@@ -297,7 +297,11 @@ def test_the_card_names_the_features(recognizer, textless, in_words):
     assert shown
     (answer,) = textless.predict(ast.literal_eval(shown[1]))
     assert not answer.unknown_text
-    assert "words behind the text" in card(in_words.settings, {}, None)
+    settings = in_words.settings
+    assert "words behind the text" in card(settings, {}, None)
+    frames = {"voice": dataclasses.replace(settings.modalities["voice"], frames=4)}
+    shown = card(dataclasses.replace(settings, modalities=frames), {}, None)
+    assert "- **voice**: 3 numbers, the mean over all frames of an utterance: `dur" in shown
     made = dataclasses.replace(VOICE, made_by="opensmile eGeMAPSv02")
     licensed = dataclasses.replace(recognizer.settings, modalities={"voice": made})
     assert "commercial use needs a licence" in card(licensed, {}, None)

@@ -150,6 +150,24 @@ def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch):
     assert not (folder / "programs").exists()
 
 
+@pytest.mark.parametrize(("second", "kept"), [(59.0, ""), (59.9, "narrowing products")])
+def test_int8_is_the_faster_program_where_the_other_costs_too_much(
+    folder, monkeypatch, second, kept
+):
+    """However many answers the faster one changes."""
+    in_jax = EmotionRecognizer.from_pretrained(folder)
+    costs = [
+        programs.Cost(12, "weighted_f1", 60.0, after, changed, 3.0, 4.0)
+        for after, changed in ((59.8, 8.0), (second, 1.0))
+    ]
+    found = iter(costs)
+    monkeypatch.setattr(preparing, "_cost", lambda before, after: next(found))
+    made = preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED)[0])
+    assert made.kept == kept
+    assert made.cost == costs[bool(kept)]
+    assert made.bytes == (folder / "programs" / "int8.onnx").stat().st_size
+
+
 def test_int8_for_other_processors_is_refused(folder, monkeypatch):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     monkeypatch.setattr(quantize, "eight_bits_add_up", lambda: True)

@@ -201,6 +201,19 @@ def test_moved_anchors_do_without(chained):
     assert adapted.adaptation.before == 0
     assert not adapted.adaptation.kept
     assert adapted.settings.chain is None
+    left_out = "Adapted anchors answer without the chain over a dialogue's labels."
+    assert left_out in str(adapted.adaptation)
+
+
+def test_one_dialogue_leaves_no_temperature_of_the_chains_answers(chained):
+    """Of which nothing can be held out."""
+    calibration = {"stage_one": 0.7, "stage_two": 5.0}
+    settings = dataclasses.replace(chained.settings, calibration=calibration)
+    one = annotated(chained.predict(DIALOGUES))[:1]
+    adapted = chained.changed(settings, chained.anchors).adapt(one)
+    assert adapted.settings.chain is None
+    assert adapted.settings.calibration["stage_two"] == 0.7
+    assert "without the chain over a dialogue's labels" in str(adapted.adaptation)
 
 
 def test_calibrating_fits_what_the_chain_answers(chained):

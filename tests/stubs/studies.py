@@ -144,7 +144,7 @@ class Train:
                 self.step(config, step)
                 if watch is not None:  # a step is an epoch; there are no scores of test
                     score = self.score(config) - (self.steps - step - 1)
-                    watch(Stage.ONE, step + 1, {"dev": {"weighted_f1": score}})
+                    watch(Stage.ONE, step + 1, self.steps, {"dev": {"weighted_f1": score}})
                 whole.write_text(done, str(step + 1))
                 if heeded.requested:
                     raise Interrupted(heeded.number)

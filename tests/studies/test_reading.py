@@ -187,7 +187,7 @@ def test_a_side_may_be_stage_one():
                 "axes": {"a": {"x": {}, "y": {"anchors.source": "random"}}},
                 "comparisons": [],
             },
-            "variant 'y' on every corpus: its anchors are not made of words, so it cannot answer",
+            "variant 'y' on every corpus: its anchors are not made of words",
         ),
         (
             {
@@ -196,6 +196,14 @@ def test_a_side_may_be_stage_one():
                 "comparisons": [],
             },
             "variant 'y' on every corpus: its anchors are not made of words",
+        ),
+        (
+            {
+                "transfer": (0,),
+                "axes": {"a": {"x": {}, "y": {"loss.use_anchors": False}}},
+                "comparisons": [],
+            },
+            "variant 'y' on every corpus: its anchors are not made of words, or take no part in",
         ),
         (
             {

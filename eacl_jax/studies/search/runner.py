@@ -335,10 +335,10 @@ class _Searcher:
     def _say(self, text: str) -> None:
         say(self._console, text)
 
-    def look(self, trial: Trial, claim: Claim) -> Trial:
-        """Notes a trial's epoch, and whether it is to end there."""
+    def look(self, trial: Trial, epochs: int, claim: Claim) -> Trial:
+        """Notes a trial's epoch, of so many in all, and whether it is to end there."""
         others = [each for each in self._trials() if each.number != trial.number]
-        if prune(self._search, others, trial):
+        if prune(self._search, others, trial, epochs):
             trial = dataclasses.replace(trial, state=TrialState.PRUNED)
         if claim.check():
             trials.write_trial(self._workdir, trial)
@@ -356,11 +356,13 @@ class _Watched:
         self.trial = trial
         self._searcher, self._claim, self._stop = searcher, claim, stop
 
-    def __call__(self, stage: Stage, epoch: int, scores: Mapping[str, Mapping[str, Any]]) -> None:
+    def __call__(
+        self, stage: Stage, epoch: int, epochs: int, scores: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         if stage is not Stage.ONE or self._claim.lost:
             return
         score = float(scores["dev"][self._searcher.measure])
         trial = dataclasses.replace(self.trial, epochs={**self.trial.epochs, epoch: score})
-        self.trial = self._searcher.look(trial, self._claim)
+        self.trial = self._searcher.look(trial, epochs, self._claim)
         if self.trial.state is TrialState.PRUNED:
             self._stop.ask()

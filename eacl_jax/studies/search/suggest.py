@@ -62,7 +62,7 @@ def suggest(search: Search, trials: Sequence[Trial], number: int) -> Settings:
     return rest[np.random.default_rng([search.seed, number]).integers(len(rest))] if rest else found
 
 
-def prune(search: Search, trials: Sequence[Trial], trial: Trial) -> bool:
+def prune(search: Search, trials: Sequence[Trial], trial: Trial, epochs: int) -> bool:
     """Whether a trial's best epoch so far is below the median that complete trials had in this
     epoch. The first trial is what others are read against, and always completed; so is one whose
     last epoch this was: only stage two is left of it, by which trials are compared.
@@ -70,10 +70,11 @@ def prune(search: Search, trials: Sequence[Trial], trial: Trial) -> bool:
     Args:
       trials: the others.
       trial: with its epochs so far.
+      epochs: of its stage one, which `stage_one.max_steps` may end before `stage_one.epochs`.
     """
     if trial.number == FIRST or not trial.epochs:
         return False
-    if max(trial.epochs) >= search.config(trial.settings).stage_one.epochs:
+    if max(trial.epochs) >= epochs:
         return False
     optuna = require()
     pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNED_AFTER, n_warmup_steps=PRUNED_FROM)

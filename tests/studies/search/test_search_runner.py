@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eacl_jax.config import Config
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims
@@ -104,6 +103,13 @@ def test_bad_trials_end_early_and_leave_no_checkpoints(call, undisturbed):
     assert found == undisturbed
 
 
+def test_runs_that_end_after_fewer_epochs_than_are_set_are_completed(call):
+    """As `stage_one.max_steps` ends them."""
+    call.train.steps = suggest.PRUNED_FROM
+    found = call(make_search(trials=12))
+    assert {trial.state for trial in found} == {TrialState.COMPLETE}
+
+
 def test_pruning_is_by_the_median_of_an_epoch():
     search = make_search()
 
@@ -113,15 +119,16 @@ def test_pruning_is_by_the_median_of_an_epoch():
 
     done = [trial(n, (10, 20 + n, 30)) for n in range(suggest.PRUNED_AFTER)]
     running = TrialState.RUNNING
-    assert suggest.prune(search, done, trial(9, (1, 21), running))
-    assert not suggest.prune(search, done, trial(9, (1, 22), running))
-    assert not suggest.prune(search, done, trial(9, (1,), running))  # too early
-    assert not suggest.prune(search, done[:-1], trial(9, (1, 1), running))  # too few
-    assert not suggest.prune(search, done, trial(0, (1, 1), running))  # the base
-    short = make_search(base={**Config().to_dict(), "stage_one": {"epochs": 3}})
+    assert suggest.prune(search, done, trial(9, (1, 21), running), 8)
+    assert not suggest.prune(search, done, trial(9, (1, 22), running), 8)
+    assert not suggest.prune(search, done, trial(9, (1,), running), 8)  # too early
+    assert not suggest.prune(search, done[:-1], trial(9, (1, 1), running), 8)  # too few
+    assert not suggest.prune(search, done, trial(0, (1, 1), running), 8)  # the base
     done = [trial(n, (10, 20, 30)) for n in range(suggest.PRUNED_AFTER)]
-    assert suggest.prune(short, done, trial(9, (1, 1), running))
-    assert not suggest.prune(short, done, trial(9, (1, 1, 1), running))  # stage two alone is left
+    assert suggest.prune(search, done, trial(9, (1, 1), running), 3)
+    assert not suggest.prune(
+        search, done, trial(9, (1, 1, 1), running), 3
+    )  # stage two alone is left
 
 
 @pytest.mark.parametrize(
