@@ -72,15 +72,6 @@ _HEAD = 120
 ABOVE, STACKED, SENT = "above", "stacked", "sent"
 """Styles: a line with name and time above the message; one with date and time, and one with the
 name; a time, the sender and the recipients."""
-# What stands for a message in which nobody says anything.
-_NO_TEXT = re.compile(
-    r"<(?:media omitted|m[ée]dias? omis|multimedia omitido|medien ausgeschlossen|m[ií]dia oculta|media omessi"
-    r"|media weggelaten|attached: [^<>]*)>|(?:image|video|audio|sticker|gif|document|contact card) omitted"
-    r"|[^\s<>]+ \(file attached\)|(?:this message was|you) deleted(?: this message)?\.?"
-    r"|(?:messages and calls|messages to this (?:chat|group)) are (?:now )?(?:end-to-end encrypted|secured).*"
-    r"|nachrichten und anrufe sind ende-zu-ende-verschlüsselt.*",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 class Beginning(NamedTuple):
@@ -225,13 +216,6 @@ def _divide(line: str) -> tuple[str, str] | None:
     if found and is_name(found["speaker"]):
         return found["speaker"], line[found.end() :].strip()
     return divide(line)
-
-
-def says_nothing(text: str) -> bool:
-    """Whether a message of an export is a picture or the like, was deleted, or is the chat
-    program's own.
-    """
-    return len(text) < 500 and bool(_NO_TEXT.fullmatch(AROUND.sub("", text)))
 
 
 def _quotes(text: str) -> bool:

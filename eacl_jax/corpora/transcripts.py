@@ -38,6 +38,7 @@ from eacl_jax.corpora.messengers import (
     unquoted,
 )
 from eacl_jax.corpora.names import has_capitals, is_name
+from eacl_jax.corpora.placeholders import spoken_in
 from eacl_jax.corpora.stamps import (
     ABOVE,
     STACKED,
@@ -46,7 +47,6 @@ from eacl_jax.corpora.stamps import (
     divide_stamped,
     head_above,
     note_in,
-    says_nothing,
 )
 from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.unread import Unread, is_stamp
@@ -390,11 +390,13 @@ class TranscriptLines:
             if self._style == COLUMNS:
                 lines = unquoted("\n".join(lines).strip()).split("\n")
                 self._columns.add(speaker, lines[0])
-            if self._style in _STAMPED and lines and says_nothing(lines[0]):
-                lines = lines[1:]
-                if not any(lines):
+            wechat = self._form is not None and self._form[0] == "date"
+            if wechat or self._style in (*_STAMPED, *_SURE):
+                kept = spoken_in(lines, COLUMNS if wechat else self._style or "")
+                if len(kept) < len(lines) and not any(kept):
                     self.notes += 1
                     return
+                lines = kept
             yield self._utterance(speaker, "\n".join(lines).strip(), number)
 
     def _utterance(self, speaker: str, text: str, number: int) -> ReadUtterance:
