@@ -5,11 +5,15 @@ WhatsApp puts a mark of direction, U+200E, before whatever it notes itself, on i
 languages. Elsewhere its words are listed, for the most frequent languages.
 """
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from eacl_jax.corpora.messengers import BRACKETS, COLUMNS
 from eacl_jax.corpora.names import AROUND
+from eacl_jax.dialogue import Utterance, counted
+
+logger = logging.getLogger(__name__)
 
 _NOTE = "\u200e"
 _EDITED = re.compile(rf"\s*(?:{_NOTE}<[^<>]{{1,60}}>|<This message was edited>)$")
@@ -135,6 +139,18 @@ _WORDS = re.compile(
     r"|(?:this )?message (?:was )?deleted\.?",
     re.IGNORECASE,
 )
+# Names under which chat programs note something; a dialogue system that speaks has them, too.
+_SYSTEM = frozenset(
+    ("system", "sistema", "système", "系统", "系統", "システム", "시스템", "whatsapp")
+)
+_EVENT = re.compile(
+    r".{1,80}\b(?:joined|left|was (?:added|removed)|entered|disconnected)"
+    r"(?: (?:the|this) (?:chat|conversation|group|call|meeting|channel|room|session))?[.!]?"
+    r"|.{1,80}\b(?:added|invited|removed) .{1,80}"
+    r"|(?:the |this )?(?:chat|conversation|call|session)(?: (?:was|has been|is))?"
+    r" (?:started|ended|closed|transferred|assigned)\b.{0,80}",
+    re.IGNORECASE,
+)
 _LONGEST, _HANGUL = 500, re.compile(r"[가-힣]")
 
 
@@ -168,3 +184,37 @@ def spoken_in(lines: Sequence[str], style: str) -> list[str]:
 
 def _is_attached(text: str) -> bool:
     return len(text) < _LONGEST and bool(_WORDS.fullmatch(text))
+
+
+def is_note(utterance: Utterance) -> bool:
+    """Whether an utterance, of a table or of JSON, is what a chat program puts in place of one:
+    `<Media omitted>`, or by *System* that somebody joined the chat.
+    """
+    text = utterance.text
+    if len(text) > _LONGEST:
+        return False
+    if says_nothing(text) or _BRACKETED.fullmatch(text):
+        return True
+    return utterance.speaker.casefold() in _SYSTEM and bool(_EVENT.fullmatch(text))
+
+
+def about_notes(utterances: Iterable[Utterance]) -> str:
+    """What to say of utterances that are notes of a chat program; empty where none is."""
+    found = [each.text for each in utterances if is_note(each)]
+    if not found:
+        return ""
+    return (
+        f"{counted(len(found), 'text is', 'texts are')} what a chat program notes, such as"
+        f" {found[0]!r:.60}, which nobody says, and read as any other: leave such utterances out."
+    )
+
+
+def warn_of_notes(utterances: Iterable[Utterance], where: str = "") -> None:
+    """Logs how many utterances are notes of a chat program.
+
+    Args:
+      utterances: all of them.
+      where: what the message begins with, as the name of a split.
+    """
+    if message := about_notes(utterances):
+        logger.warning("%s%s", where and f"{where}: ", message)

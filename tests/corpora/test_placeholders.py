@@ -2,8 +2,9 @@
 
 import pytest
 
-from eacl_jax.corpora.placeholders import says_nothing
+from eacl_jax.corpora.placeholders import is_note, says_nothing, warn_of_notes
 from eacl_jax.corpora.transcripts import read_transcript
+from eacl_jax.dialogue import Utterance
 
 IPHONE = "[12.05.24, 10:31:22] Ann: {}\n[12.05.24, 10:32:22] Ben: so"
 ANDROID = "12/05/2024, 10:31 - Ann: {}\n12/05/2024, 10:32 - Ben: so"
@@ -117,3 +118,29 @@ def test_emojis_are_kept():
     assert (
         read("Ann 2024-05-12 10:31:05\n[Smile]\n\nBen 2024-05-12 10:31:25\nso")[0][1] == "[Smile]"
     )
+
+
+@pytest.mark.parametrize(
+    ("speaker", "text", "expected"),
+    [
+        ("Ann", "<Media omitted>", True),
+        ("Ann", "[Sticker]", True),
+        ("Ann", "[Smile]", False),
+        ("System", "Ann joined the chat", True),
+        ("system", "Ann left.", True),
+        ("SYSTEM", "Chat was transferred to Ben", True),
+        ("Ann", "Ben joined the chat", False),
+        ("System", "Which train have you left on?", False),
+        ("SYSTEM", "I booked a table for two. Anything else?", False),
+    ],
+)
+def test_notes_in_tables(speaker, text, expected):
+    assert is_note(Utterance(speaker, text)) is expected
+
+
+def test_notes_in_tables_are_counted(caplog):
+    warn_of_notes([Utterance("Ann", "null"), Utterance("Ann", "Missed voice call")], "train")
+    assert caplog.messages == [
+        "train: 1 text is what a chat program notes, such as 'Missed voice call', which nobody says,"
+        " and read as any other: leave such utterances out."
+    ]
