@@ -741,11 +741,11 @@ class EmotionRecognizer:
             return example.truncated, example.unknown, example.alone
         return False, not example.features, False
 
-    def read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
+    def read(self, dialogues: Any, *, annotated: bool = False) -> tuple[list[Dialogue], bool]:
         """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one
-        alone.
+        alone; with the labels of a DataFrame, where `annotated` asks for them.
         """
-        read, single = read_dialogues(dialogues)
+        read, single = read_dialogues(dialogues, self.settings.task if annotated else None)
         # What comes from a file has been through this.
         return [
             all_with_flat_features(each, self.settings.modalities, again=True) for each in read

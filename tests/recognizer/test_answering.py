@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp, softmax
 
@@ -153,6 +154,19 @@ def annotated(count: int) -> list[Dialogue]:
         )
         for number in range(count)
     ]
+
+
+def test_a_frame_s_labels_are_found_by_their_usual_names():
+    rows = [
+        {"dialogue": d.id, "speaker": u.speaker, "text": u.text, "label": u.emotion}
+        for d in annotated(2)
+        for u in d.utterances
+    ]
+    original, frame = with_offsets(), pd.DataFrame(rows)
+    settings = original.calibrate(annotated(2)).settings
+    assert original.calibrate(frame).settings == settings != original.settings
+    with pytest.raises(UserError, match="more than one column for the emotion: 'emotion', 'label'"):
+        original.adapt(frame.assign(emotion="joy"))
 
 
 @pytest.mark.slow
