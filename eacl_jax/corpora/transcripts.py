@@ -68,7 +68,7 @@ A_ROW_EACH = (
 _LINE_END = re.compile(r"\r\n|\n|\r")
 # Styles with the date before each message.
 _STAMPED = ("bracketed", "dashed", "plain")
-# Styles of which a line of its own is enough.
+# Styles that one line is enough to tell.
 _SURE = (COLUMNS, BRACKETS)
 # Forms in which names in small letters tell an export's style: "lunch (12:30)" is no message.
 _PLAIN_FORMS = ("dash", "blanks", "date")
