@@ -28,6 +28,7 @@ class Totals:
       alone: utterances beside which there was no room for any of those around them.
       looked, strange: texts, see `pieces.Look`.
       markup: utterances whose texts hold HTML.
+      noted: utterances that are a chat program's notes.
       unnamed: utterances without a speaker's name.
       seconds: spent, loading the model not included.
       emotions: utterances by label that is answered; with several labels, those without any under
@@ -47,6 +48,7 @@ class Totals:
     looked: int = 0
     strange: int = 0
     markup: int = 0
+    noted: int = 0
     unnamed: int = 0
     seconds: float = 0.0
     emotions: dict[str, int] = dataclasses.field(default_factory=dict)

@@ -17,6 +17,7 @@ from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.reading import Item
 from eacl_jax.bulk.writing import Output
 from eacl_jax.corpora.markup import markup_in
+from eacl_jax.corpora.placeholders import is_note
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance, utterances_of
 from eacl_jax.errors import UserError
@@ -355,9 +356,9 @@ def _added(
     totals: Totals, chunk: Chunk, answers: Sequence[Prediction], look: Look, seconds: float
 ) -> Totals:
     emotions = dict(totals.emotions)
-    utterances = (
+    utterances = [
         utterance for item in chunk.items if item.dialogue for utterance in item.dialogue.utterances
-    )
+    ]
     for answer in answers:
         for emotion in answer.emotions or (NONE,):
             emotions[emotion] = emotions.get(emotion, 0) + 1
@@ -371,6 +372,7 @@ def _added(
         looked=totals.looked + look.texts,
         strange=totals.strange + look.strange,
         markup=totals.markup + sum(bool(markup_in(utterance.text)) for utterance in utterances),
+        noted=totals.noted + sum(map(is_note, utterances)),
         unnamed=totals.unnamed + sum(item.unnamed for item in chunk.items),
         seconds=seconds,
         emotions=emotions,

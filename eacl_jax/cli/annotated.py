@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from eacl_jax.cli import options
 from eacl_jax.corpora.markup import warn_of_markup
+from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer import locate
 
@@ -137,6 +138,7 @@ def read(
     checks.warn_of_errors_alone(found, str(path))
     checks.check_split("annotated", [path], found, empty_text=True)
     warn_of_markup((u.text for item in found for u in item.dialogue.utterances), str(path))
+    warn_of_notes((u for item in found for u in item.dialogue.utterances), str(path))
     checks.warn_of_misspelt(found, str(path))
     present = {
         label

@@ -159,6 +159,12 @@ def _notes(totals: Totals, on_long: str, problems_in: str, *, reads_text: bool) 
         lines.append(
             f"{texts} HTML, such as &#39; or <br>, which is read as words: give plain text"
         )
+    if totals.noted:
+        texts = counted(totals.noted, "text is", "texts are")
+        lines.append(
+            f"{texts} what a chat program notes, such as <Media omitted>, and nobody says: leave"
+            f" {its(totals.noted, 'it', 'them')} out"
+        )
     who = its(totals.unnamed, "it counts as one speaker's", "they count as one speaker's")
     lines.append(_note(totals.unnamed, "names", "name", f"no speaker; {who}, {NOBODY!r}"))
     if totals.skipped:

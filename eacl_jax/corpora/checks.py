@@ -10,6 +10,7 @@ from pathlib import Path
 from eacl_jax.corpora.found import Found, Kept, Splits
 from eacl_jax.corpora.leaks import repeated, torn
 from eacl_jax.corpora.markup import warn_of_markup
+from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.dialogue import Taxonomy, Utterance, count, counted
 from eacl_jax.errors import UserError
@@ -193,15 +194,16 @@ def check_emotions(
 
 
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
-    """Logs what is allowed but should be known: texts that are empty or hold HTML, a model's
-    answers in place of annotations, fields that may be meant as emotions, splits without a label,
-    dialogues in two splits, labels that training does not have, or has once and no other split
-    does.
+    """Logs what is allowed but should be known: texts that are empty, hold HTML or are a chat
+    program's notes, a model's answers in place of annotations, fields that may be meant as
+    emotions, splits without a label, dialogues in two splits, labels that training does not have,
+    or has once and no other split does.
     """
     for split, found in splits.items():
         warn_of_answers(found, split)
         warn_of_misspelt(found, split)
         warn_of_markup((u.text for item in found for u in item.dialogue.utterances), split)
+        warn_of_notes((u for item in found for u in item.dialogue.utterances), split)
         if empty := sum(
             not utterance.text.strip() for item in found for utterance in item.dialogue.utterances
         ):

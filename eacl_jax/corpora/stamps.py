@@ -4,6 +4,7 @@ import functools
 import re
 from typing import NamedTuple
 
+from eacl_jax.corpora.messengers import noted_in, sent_in
 from eacl_jax.corpora.names import AROUND, MARKS, divide, divide_wrapped, has_capitals, is_name
 
 # Halves of the day: also in Arabic, Greek, Vietnamese; and German's word behind a time.
@@ -31,17 +32,18 @@ _STAMP = re.compile(
     r"\s*+(?:"
     rf"(?P<bracketed>[\[(]\s*+(?P<day1>{_UP_TO})?{_TIME}{_TO}(?P<after1>,\s*+{_DAY})?\s*+[\])])(?:\s*+[-–—](?=\s))?"
     rf"|(?P<dashed>(?P<day2>{_UP_TO})?{_TIME}(?P<after2>,\s*+{_DAY})?\s*+[-–—](?=\s))"
-    rf"|(?P<plain>(?P<day3>{_UP_TO})?{_TIME}(?=\s))"
+    rf"|(?P<plain>(?P<day3>{_UP_TO})?{_TIME}(?(day3),?)(?=\s))"  # KakaoTalk's phones: a comma
     r")\s*"
 )
 _AT = rf"(?:{_UP_TO})?{_TIME}"
 _ABOVE = re.compile(
     rf"[{MARKS}\s]*+(?:"
     rf"(?P<name>\S.*?)(?:(?P<dash>\s*+[—–]\s*+[\[(]?{_AT}[\])]?)|(?P<blanks>\s\s++[\[(]?{_AT}[\])]?)"
-    rf"|(?P<brackets>\s++[\[(]{_AT}[\])]:?)|(?P<half>\s{_AT}(?<=[Mm.])))"
+    rf"|(?P<brackets>\s++[\[(]{_AT}[\])]:?)|(?P<half>\s{_AT}(?<=[Mm.]))"
+    rf"|(?P<date>\s{_NUMBERS}\s++{_CLOCK}))"
     rf"|(?P<before>[\[(]{_AT}[\])]\s*+)(?P<after>[^:]*[^:\s]))\s*"
 )
-_FORMS = ("dash", "blanks", "brackets", "half", "before")
+_FORMS = ("dash", "blanks", "brackets", "half", "date", "before")
 _HALF, _WITH_DAY = re.compile(r"[AaPp]\.?\s?[Mm]\b"), re.compile(r"[^\W\d]{3}|\d[./-]\d+[./-]\d")
 _IS_DATE = re.compile(rf"{_CERTAIN}(?:\s(?:at|um))?", re.IGNORECASE)
 # A date and time alone, as `May 12, 2024 10:31:05 AM (Read by you after 1 minute)`.
@@ -70,15 +72,6 @@ _HEAD = 120
 ABOVE, STACKED, SENT = "above", "stacked", "sent"
 """Styles: a line with name and time above the message; one with date and time, and one with the
 name; a time, the sender and the recipients."""
-# What stands for a message in which nobody says anything.
-_NO_TEXT = re.compile(
-    r"<(?:media omitted|m[ée]dias? omis|multimedia omitido|medien ausgeschlossen|m[ií]dia oculta|media omessi"
-    r"|media weggelaten|attached: [^<>]*)>|(?:image|video|audio|sticker|gif|document|contact card) omitted"
-    r"|[^\s<>]+ \(file attached\)|(?:this message was|you) deleted(?: this message)?\.?"
-    r"|(?:messages and calls|messages to this (?:chat|group)) are (?:now )?(?:end-to-end encrypted|secured).*"
-    r"|nachrichten und anrufe sind ende-zu-ende-verschlüsselt.*",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 class Beginning(NamedTuple):
@@ -130,6 +123,8 @@ def beginning_of(line: str) -> Beginning:
     line = line.strip()
     if len(line) < _HEAD and _DATE_LINE.fullmatch(line):
         return Beginning(STACKED, True)
+    if message := sent_in(line):
+        return Beginning(message.style, True, message.speaker, message.text)
     stamp, rest = _stamp_of(line)
     if stamp:
         if sent := _FROM.match(rest):
@@ -169,6 +164,8 @@ def note_in(line: str, style: str) -> str:
     """What a chat program itself notes in an export of this style; "" where a line goes on with a
     message.
     """
+    if note := noted_in(line.strip(), style):
+        return note
     stamp, rest = _stamp_of(line.strip())
     noted = stamp and (
         stamp["bracketed"] and (stamp["day1"] or stamp["after1"])
@@ -195,7 +192,7 @@ def head_above(line: str) -> Beginning:
 def _head_above(line: str) -> Beginning:
     if found := _ABOVE.fullmatch(line):
         name = (found["name"] or found["after"]).rstrip(",")
-        if is_name(name) and not _IS_DATE.fullmatch(name):
+        if is_name(name) and not name.endswith("：") and not _IS_DATE.fullmatch(name):
             kind = next(form for form in _FORMS if found[form])
             form = (kind, bool(_HALF.search(found[kind])), bool(_WITH_DAY.search(found[kind])))
             return Beginning(ABOVE, True, name, form=form)
@@ -206,6 +203,8 @@ def divide_stamped(line: str) -> tuple[str, str] | None:
     """The speaker and the text of a line that stands for itself: a time before the name is left
     out, and so is one between name and colon. None where it names nobody.
     """
+    if message := sent_in(line):
+        return message.speaker, message.text
     stamp, rest = _stamp_of(line)
     if stamp and (found := _FROM.match(rest) or _ANGLED.match(rest)):
         return found["name"], rest[found.end() :].strip()
@@ -217,13 +216,6 @@ def _divide(line: str) -> tuple[str, str] | None:
     if found and is_name(found["speaker"]):
         return found["speaker"], line[found.end() :].strip()
     return divide(line)
-
-
-def says_nothing(text: str) -> bool:
-    """Whether a message of an export is a picture or the like, was deleted, or is the chat
-    program's own.
-    """
-    return len(text) < 500 and bool(_NO_TEXT.fullmatch(AROUND.sub("", text)))
 
 
 def _quotes(text: str) -> bool:

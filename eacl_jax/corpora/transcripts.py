@@ -16,9 +16,10 @@ so that what comes without goes on with the message before: a time alone, and wh
 elsewhere in another style. A second message in the style of the first tells that it is an export;
 without one, lines that begin with a time make a plain transcript of it, and so do lines that name
 speakers below a title, `Interview (14:05)`. A title above an export, which names nobody, and what
-the chat program notes in it (`Ben left`, `<Media omitted>`) are no utterances. Where only the time
-stands before a name, `[10:31] Ann: ...`, a line that names nobody goes on with the message before,
-and all else is as in a plain transcript. Times of cues make captions of a text
+the chat program notes in it (`Ben left`, `<Media omitted>`) are no utterances, and no more are
+dates above the messages of a day. Where only the time stands before a name, `[10:31] Ann: ...`, a
+line that names nobody goes on with the message before, and all else is as in a plain transcript.
+Lines `Ann<TAB>I hate waiting` are read where all are so. Times of cues make captions of a text
 (`corpora.captions`).
 """
 
@@ -28,7 +29,16 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
+from eacl_jax.corpora.messengers import (
+    BRACKETS,
+    COLUMNS,
+    Columns,
+    is_day,
+    tabbed,
+    unquoted,
+)
 from eacl_jax.corpora.names import has_capitals, is_name
+from eacl_jax.corpora.placeholders import spoken_in
 from eacl_jax.corpora.stamps import (
     ABOVE,
     STACKED,
@@ -37,10 +47,9 @@ from eacl_jax.corpora.stamps import (
     divide_stamped,
     head_above,
     note_in,
-    says_nothing,
 )
 from eacl_jax.corpora.texts import check_utterance
-from eacl_jax.corpora.unread import Unread
+from eacl_jax.corpora.unread import Unread, is_stamp
 from eacl_jax.dialogue import Dialogue, Utterance, count
 from eacl_jax.errors import UserError
 from eacl_jax.files.headers import plain
@@ -59,8 +68,13 @@ A_ROW_EACH = (
 _LINE_END = re.compile(r"\r\n|\n|\r")
 # Styles with the date before each message.
 _STAMPED = ("bracketed", "dashed", "plain")
+# Styles that one line is enough to tell.
+_SURE = (COLUMNS, BRACKETS)
 # Forms in which names in small letters tell an export's style: "lunch (12:30)" is no message.
-_PLAIN_FORMS = ("dash", "blanks")
+_PLAIN_FORMS = ("dash", "blanks", "date")
+_SECONDS, _NUMBER = re.compile(r":\d{2}:\d{2}\s*$"), re.compile(r"\d")
+# Style of lines `Ann<TAB>I hate waiting`.
+_TABS = "tabs"
 # Lines that name nobody above the first message of an export, or above captions.
 _MOST_ABOVE = 20
 # Messages of another style, none of the export's style between them, that are not quoted in one.
@@ -181,6 +195,9 @@ class TranscriptLines:
         self._above: list[tuple[str, int]] = []
         self._nameless = False  # a log of dates and texts
         self._captions: CaptionLines | None = None
+        self._tabbed: list[tuple[str, int]] = []  # lines of a name, a tab and a text, not yet sure
+        self._columns = Columns()
+        self._days = False  # a date above the messages of its day was there
         self._unread = Unread(name)
 
     @property
@@ -188,17 +205,21 @@ class TranscriptLines:
         """The lines so far are those of a chat export, in which a blank line may be part of a
         message, or of captions.
         """
-        return bool(self._captions or (self._style and not self._stand_apart()))
+        return bool(self._captions or (self._in_export and not self._stand_apart()))
 
     @property
     def sure(self) -> bool:
         """Whether this is an export or captions, whatever comes."""
-        return bool(self._captions or (self._style and self._unsure is None))
+        return bool(self._captions or (self._in_export and self._unsure is None))
+
+    @property
+    def _in_export(self) -> bool:
+        return self._style not in (None, "", _TABS)
 
     @property
     def waits(self) -> bool:
         """Whether all lines so far may be a title of what comes."""
-        return self._style is None and not self._captions
+        return self._style is None and not self._captions and not self._tabbed
 
     def read(self, line: str, number: int) -> Iterator[ReadUtterance]:
         """The utterances that are whole now that this line is read; blank lines may be left out.
@@ -218,6 +239,16 @@ class TranscriptLines:
             if self._open:
                 self._open.lines.append("")
             return
+        if self._style == _TABS or (self._style is None and not self._above):
+            if pair := tabbed(line.strip()):
+                yield from self._read_tabbed(pair, line, number)
+                return
+            if self._style == _TABS:
+                raise UserError(
+                    f"{self._where(number)}: a name and a tab were expected, as on the lines"
+                    f" above, got {line.strip()!r:.60}; write 'Ann: I got it!', an utterance a"
+                    " line."
+                )
         begins = self._beginning_of(line)
         if self._style is None:
             if self._waits(begins, line):
@@ -227,7 +258,10 @@ class TranscriptLines:
                 yield from self._as_plain()
             else:
                 self._style, self._form, self._unsure = begins.style, begins.form, []
-                self._weak |= begins.style == STACKED or self._titled()
+                self._weak |= begins.style == STACKED or self._titled() or _is_faint(begins, line)
+                if begins.style in _SURE:
+                    self._unsure, self._weak = None, False
+                    self._leave_out_above()
         if not self._style:
             yield from self._read_plain(begins, line, number)
         else:
@@ -247,6 +281,9 @@ class TranscriptLines:
     def _read_export(self, begins: Beginning, line: str, number: int) -> Iterator[ReadUtterance]:
         if begins.style != self._style and (note := note_in(line, self._style or "")):
             begins = Beginning(self._style or "", True, "", note)
+        if not begins.style and is_day(line.strip(), self._style or ""):
+            self._days = True
+            return
         begins_one = begins.dated and begins.style == self._style
         if self._unsure and self._small and begins.form != self._form:
             begins_one = False
@@ -308,10 +345,39 @@ class TranscriptLines:
                 " all of it, or remove that line."
             )
         yield from self._spoken(self._captions.finish() if self._captions else ())
-        if self.waits or self._stand_apart() or (self._unsure and self._weak):
+        if (
+            self._style == STACKED
+            and self._unsure is None
+            and self._open
+            and not self._open.speaker
+        ):
+            self._refuse_dates_below(self._open.line)
+        if self.waits or self._tabbed or self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
         self._unread.check()
+        if self._style == COLUMNS and not (self._days or self._columns.sure):
+            raise UserError(
+                f"{self._name}: its columns may be times, names and texts, or times, texts and"
+                " labels; write 'Ann: I got it!', an utterance a line."
+            )
+
+    def _read_tabbed(
+        self, pair: tuple[str, str], line: str, number: int
+    ) -> Iterator[ReadUtterance]:
+        """A line of a name, a tab and a text: given when enough of them tell that they are so."""
+        self._columns.add(*pair)
+        if self._style == _TABS:
+            yield self._utterance(*pair, number)
+            return
+        self._tabbed.append((line, number))
+        if len(self._tabbed) > 1 and self._columns.sure:
+            self._style = _TABS
+            for each, at in self._tabbed:
+                yield self._utterance(*(tabbed(each.strip()) or ("", "")), at)
+            self._tabbed = []
+        elif len(self._tabbed) > _MOST_UNSURE:
+            yield from self._as_plain()
 
     def _where(self, number: int) -> str:
         return f"{self._name} line {number}"
@@ -321,11 +387,16 @@ class TranscriptLines:
         if self._open:
             number, speaker, lines = self._open
             self._open = None
-            if self._style in _STAMPED and lines and says_nothing(lines[0]):
-                lines = lines[1:]
-                if not any(lines):
+            if self._style == COLUMNS:
+                lines = unquoted("\n".join(lines).strip()).split("\n")
+                self._columns.add(speaker, lines[0])
+            wechat = self._form is not None and self._form[0] == "date"
+            if wechat or self._style in (*_STAMPED, *_SURE):
+                kept = spoken_in(lines, COLUMNS if wechat else self._style or "")
+                if len(kept) < len(lines) and not any(kept):
                     self.notes += 1
                     return
+                lines = kept
             yield self._utterance(speaker, "\n".join(lines).strip(), number)
 
     def _utterance(self, speaker: str, text: str, number: int) -> ReadUtterance:
@@ -341,7 +412,7 @@ class TranscriptLines:
         if begins.noted:
             return len(self._above) < _MOST_UNSURE
         few = len(self._above) + self._below < _MOST_ABOVE
-        return few and not begins.style and not _names(line)
+        return few and not begins.style and (not _names(line) or _tells_when(line))
 
     def _titled(self) -> bool:
         """Whether lines above the first message are no notes of the chat program."""
@@ -352,10 +423,20 @@ class TranscriptLines:
         noted = (beginning_of(line) for line, _ in self._above)
         return any(begins.noted and begins.style == self._style for begins in noted)
 
+    def _refuse_dates_below(self, number: int) -> None:
+        raise UserError(
+            f"{self._where(number)}: dates seem to stand below the messages here, not above as in"
+            " iMessage's chats, so nothing tells surely which speaker's each is; write 'Ann:"
+            " I got it!', an utterance a line, without dates."
+        )
+
     def _leave_out_above(self) -> None:
         """Passes over what stands above an export or captions."""
+        if self._style == STACKED and len(self._above) + self._below > 1:
+            self._refuse_dates_below(self._above[0][1] if self._above else 1)
         for line, _ in self._above:
             noted = beginning_of(line).noted
+            self._days |= is_day(line.strip(), COLUMNS)
             self.notes += noted
             self.titles += not noted and not line.strip().isdecimal()
         self._above = []
@@ -412,12 +493,25 @@ class TranscriptLines:
         return self._apart > 0
 
     def _as_plain(self) -> Iterator[ReadUtterance]:
-        lines, self._above = [*self._above, *(self._unsure or ())], []
+        lines = [*self._above, *self._tabbed, *(self._unsure or ())]
+        self._above, self._tabbed = [], []
         self._style, self._open, self._unsure = "", None, None
         first = beginning_of(lines[0][0]) if lines else Beginning()
         self._nameless = first.noted and first.style == "dashed"
         for line, number in lines:
             yield from self._read_plain(beginning_of(line), line, number)
+
+
+def _is_faint(begins: Beginning, line: str) -> bool:
+    """Whether a line may be a title with a date, and no message's: seconds tell WeChat's."""
+    found = begins.form and begins.form[0] == "date"
+    return bool(found and not _SECONDS.search(line))
+
+
+def _tells_when(line: str) -> bool:
+    """Whether a line says of an export when it was made: `Saved on: 2024/05/12 10:31`."""
+    head, _, rest = line.strip().replace("：", ":").partition(":")
+    return not _NUMBER.search(head) and is_stamp(rest.strip())
 
 
 def reads_back(speaker: str) -> bool:

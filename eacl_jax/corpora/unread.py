@@ -9,11 +9,33 @@ _FEWEST = 3
 _DATE = re.compile(
     rf"[\s\[({MARKS}]*\d{{1,4}}[\s{MARKS}]*[./年년-][\s{MARKS}]*\d{{1,2}}[\s{MARKS}]*[./月월-][\s{MARKS}]*\d{{1,4}}"
 )
+# A time, at a line's beginning or end; and lines of a date or time alone.
+_TIME = r"(?:[^\W\d_]{1,3}\.?\s?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:\s?[^\W\d_]\.?\s?[Mm]\b\.?|\s?(?:Uhr|Z))?"
+_BEGINS_AT = re.compile(rf"[\[(]?{_TIME}(?=[\])\s|,-])")
+_ENDS_AT = re.compile(rf"(?<![\w:.]){_TIME}[\])]?$")
+_WORD = r"(?:[^\W\d_]{1,10}[.,]?\s)"  # a weekday, a month; `at`, `um`
+_DAY = (
+    r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{2,4}\.?|\d{4}[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일]"
+    r"|\d{1,2}\.?\s[^\W\d_]{3,10}\.?,?\s\d{4}|[^\W\d_]{3,10}\.?\s\d{1,2},?\s\d{4})"
+)
+_RULE = r"[\[(\s–—=-]*"
+_BARE = re.compile(
+    rf"{_RULE}(?:(?P<day>{_WORD}?{_DAY})(?:[,T\s]+{_WORD}?(?P<at>{_TIME}))?|(?P<time>{_TIME}))"
+    r"(?:\s\([^()]{1,30}\))?[\])\s–—=-]*"
+)
+# Above an export of LINE or KakaoTalk.
+_TITLE = re.compile(r"\[LINE\]|KakaoTalk Chats? with|.{1,40}님과 카카오톡 대화")
+_SECONDS = re.compile(r"\d[:.]\d{2}[:.]\d{2}")
 
 # What an e-mail is about, its sender and its recipients; also in German, French, Spanish and Italian.
 _SUBJECT = frozenset(("subject", "betreff", "objet", "asunto", "oggetto"))
-_LONGEST_FIELD = 20
+_LONGEST_FIELD, _LONGEST_STAMP = 20, 60
 _MAIL = _SUBJECT | {"from", "to", "von", "an", "de", "à", "para", "da", "a"}
+
+
+def is_stamp(text: str) -> bool:
+    """Whether a text is a date or time and nothing else."""
+    return len(text) < _LONGEST_STAMP and bool(_BARE.fullmatch(text))
 
 
 class Unread:
@@ -29,6 +51,10 @@ class Unread:
         self._labelled, self._label = 0, ("", 0)
         # Lines without a name that begin with a date.
         self._dated, self._date = 0, ("", 0)
+        # Lines without a name that begin or end with a time; that are a date or time alone, of these
+        # such as nobody says; and that have columns.
+        self._timed = self._bare = self._plainly_bare = self._columns = 0
+        self._of_kind: dict[str, tuple[str, int]] = {}  # the first line of each
 
         # Names of an e-mail's head, which stand before a colon as speakers do.
         self._mail: dict[str, int] = {}
@@ -52,6 +78,21 @@ class Unread:
         if not speaker and _DATE.match(line):
             self._date = self._date if self._dated else (line, number)
             self._dated += 1
+        line = line.strip()
+        if self._lines == 1 and _TITLE.match(line[:_LONGEST_STAMP]):
+            self._of_kind["title"] = (line, number)
+        if speaker:
+            return
+        if _BEGINS_AT.match(line[:_LONGEST_STAMP]) or _ENDS_AT.search(line[-_LONGEST_STAMP:]):
+            self._timed += 1
+            self._of_kind.setdefault("timed", (line, number))
+        if "\t" in line:
+            self._columns += 1
+            self._of_kind.setdefault("columns", (line, number))
+        if len(line) < _LONGEST_STAMP and (bare := _BARE.fullmatch(line)):
+            self._bare += 1
+            self._plainly_bare += bool(bare["at"] or _SECONDS.search(line))
+            self._of_kind.setdefault("bare", (line, number))
 
     def check(self) -> None:
         """Raises `UserError` where most lines hold what is not read, or this is an e-mail."""
@@ -74,4 +115,43 @@ class Unread:
                 f"{self._name} line {number}: {line.strip()!r:.60} and {self._dated - 1} more of"
                 f" {self._lines} lines begin with what looks like a date, but no message can be read"
                 " from them; write '12/05/2024, 10:31 - Ann: I got it!', or leave the dates out."
+            )
+        if title := self._of_kind.get("title"):
+            raise UserError(
+                f"{self._name} line {title[1]}: {title[0]!r:.60} is the title of a chat's export,"
+                " but no message can be read below it; write 'Ann: I got it!', an utterance a"
+                " line."
+            )
+        self._check_columns()
+        self._check_times()
+
+    def _check_columns(self) -> None:
+        if self._columns > max(1, self._lines / 2):
+            line, number = self._of_kind["columns"]
+            raise UserError(
+                f"{self._name} line {number}: {line!r:.60} and {self._columns - 1} more of"
+                f" {self._lines} lines have tabs in them, but nothing tells surely that a name and a"
+                " text stand between them; write 'Ann: I got it!', or leave the tabs out."
+            )
+
+    def _check_times(self) -> None:
+        plainly = self._plainly_bare  # nobody says a date with a time, or seconds
+        if (self._lines > 1 and plainly and 10 * plainly >= self._lines) or (
+            self._bare >= _FEWEST and 4 * self._bare >= self._lines
+        ):
+            line, number = self._of_kind["bare"]
+            more = (
+                f", as are {self._bare - 1} more of {self._lines} lines" if self._bare > 1 else ""
+            )
+            raise UserError(
+                f"{self._name} line {number}: {line!r:.60} is a date or time alone{more}; chats in"
+                " which name, time and text have a line each are not read: write an utterance a"
+                " line, 'Ann: I got it!', without dates and times."
+            )
+        if self._timed >= _FEWEST and 2 * self._timed > self._lines:
+            line, number = self._of_kind["timed"]
+            raise UserError(
+                f"{self._name} line {number}: {line!r:.60} and {self._timed - 1} more of"
+                f" {self._lines} lines hold a time, but no name can be read from them; write"
+                " 'Ann: I got it!', or leave the times out."
             )

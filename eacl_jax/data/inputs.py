@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
+    LABELS,
     UTTERANCE,
     is_pair,
     read_identity,
@@ -39,8 +40,9 @@ from eacl_jax.corpora.transcripts import (
     reads_back,
     split_lines,
 )
+from eacl_jax.data.frame_labels import name_labels
 from eacl_jax.data.identities import numbered_apart, same_id
-from eacl_jax.dialogue import Dialogue, Utterance
+from eacl_jax.dialogue import Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES
 
@@ -68,7 +70,7 @@ _FORMS = (
 )
 
 
-def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
+def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialogue], bool]:
     """The dialogues in what a user gave, and whether it was a single one; this module's first lines
     list the forms.
 
@@ -78,6 +80,8 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         `emotion`, `emotions` and `annotations`, the last two of lists; or `emotions` with
         semicolons between them (rows of a dialogue keep their order, and need not be neighbours
         where a column numbers them or has times; other columns are carried through).
+      task: of a model that learns from the labels: a DataFrame's are then found as in the CSV of
+        it, by usual other names too; None where they are not asked for.
 
     Raises:
       UserError: something is missing, of the wrong type, is not text, or may be meant in two ways;
@@ -93,7 +97,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
     if isinstance(given, (Dialogue, str, Mapping)):
         return [_dialogue(given, "1", "the dialogue")], True
     if hasattr(given, "columns"):
-        return _from_frame(given), False
+        return _from_frame(given, task), False
     if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
         raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
     if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
@@ -293,7 +297,7 @@ def _usual_names(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _from_frame(frame: Any) -> list[Dialogue]:
+def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
     columns = [str(column) for column in frame.columns]
     if repeated := sorted({column for column in columns if columns.count(column) > 1}):
         raise UserError(
@@ -324,6 +328,12 @@ def _from_frame(frame: Any) -> list[Dialogue]:
         }
         for row in records
     ]
+    if task is not None:
+        name_labels(columns, rows, task)
+    else:  # labels in other capitals, which nobody asks for
+        for name in (each for each in columns if each.casefold() in LABELS and each not in LABELS):
+            for row in rows:
+                row.pop(name, None)
     for number, row in enumerate(rows):
         if isinstance(row.get("emotions"), str):  # as answers' rows have them
             row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")

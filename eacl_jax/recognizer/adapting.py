@@ -80,9 +80,10 @@ def adapted(
     if not report.kept:
         report = dataclasses.replace(report, left_out=_beside(settings))
         if held_out is None and report.left_out and not settings.several:
-            # Fitted to answers with what is left out: the nearest without is stage one's.
-            plain_before = not settings.offsets.get(Stage.ONE)
-            calibration[Stage.TWO] = calibration[Stage.ONE] if plain_before else 1.0
+            # Fitted to answers with what is left out. Where none without is known, the nearest is
+            # stage one's.
+            known = Stage.TWO in settings.calibration_without_offsets and chain is None
+            calibration[Stage.TWO] = settings.plain_temperature(Stage.TWO if known else Stage.ONE)
         moved = few_shot.adapt_anchors(reps, targets, start, **few_shot.how_of(answering))
         anchors = {**anchors, Stage.TWO: moved}
         offsets = {stage: added for stage, added in offsets.items() if stage != Stage.TWO}

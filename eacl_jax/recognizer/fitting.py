@@ -140,7 +140,7 @@ def _annotated(recognizer: "EmotionRecognizer", dialogues: Any) -> _Annotated:
     """
     read = [
         settled(d, recognizer.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
-        for d in recognizer.read(dialogues)[0]
+        for d in recognizer.read(dialogues, annotated=True)[0]
     ]
     adapting.check_annotated(read, recognizer.settings)
     annotated = np.array([each.annotated for each in utterances_of(read)])

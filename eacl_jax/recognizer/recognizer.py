@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.markup import warn_of_markup
+from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.data.pieces import Look, look
@@ -433,6 +434,7 @@ class EmotionRecognizer:
         texts = [each.text for each in utterances]
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_markup(texts)
+        warn_of_notes(utterances)
         self.warn_of_language(texts)
         warn_of_features(read, self.settings.modalities)
         alone = self.answer(self.represent(examples), utterances, examples, stage=stage)
@@ -460,6 +462,7 @@ class EmotionRecognizer:
         asked_for = dialogue.utterances[index]
         warn_about(examples, self.settings.prompt.max_tokens)
         warn_of_markup([asked_for.text])
+        warn_of_notes([asked_for])
         return self.answer(self.represent(examples), [asked_for], examples)[0]
 
     def conversation(self, coverage: float | None = None) -> Conversation:
@@ -741,11 +744,11 @@ class EmotionRecognizer:
             return example.truncated, example.unknown, example.alone
         return False, not example.features, False
 
-    def read(self, dialogues: Any) -> tuple[list[Dialogue], bool]:
+    def read(self, dialogues: Any, *, annotated: bool = False) -> tuple[list[Dialogue], bool]:
         """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one
-        alone.
+        alone; with the labels of a DataFrame, where `annotated` asks for them.
         """
-        read, single = read_dialogues(dialogues)
+        read, single = read_dialogues(dialogues, self.settings.task if annotated else None)
         # What comes from a file has been through this.
         return [
             all_with_flat_features(each, self.settings.modalities, again=True) for each in read

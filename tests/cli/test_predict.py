@@ -548,6 +548,7 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     monkeypatch.setattr(EmotionRecognizer, "look", lambda self, texts: Look(len([*texts]), 3))
     long = "the day is wonderful " * 60
     text = f"the table isn&#39;t wonderful\nAnn: {long}\nBob: 我们 拿到 公寓 了 我们 拿到 公寓 了\n"
+    text += "System: Ann joined the chat\n"
     options = (
         "--model",
         model,
@@ -559,16 +560,17 @@ def test_what_to_know_about_the_answers_is_counted(eacl, model, tmp_path, monkey
     )
     done = eacl("predict", *options, tmp_path / "out.jsonl", given=text.encode())
     lines = done.errors.splitlines()[2:]
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert "longer than the model reads: its end was answered (--on-long)" in lines[0]
     assert "what the model's tokenizer does not know" in lines[1]
     assert lines[2] == f"2 {ALONE}"
     assert "1 text holds HTML, such as &#39; or <br>, which is read as words" in lines[3]
-    assert "1 utterance names no speaker; it counts as one speaker's, 'Speaker'" in lines[4]
-    assert lines[5].startswith(
-        "3 of 3 texts, short ones taken together, may be in another language"
+    assert lines[4].startswith("1 text is what a chat program notes, such as <Media omitted>, and")
+    assert "1 utterance names no speaker; it counts as one speaker's, 'Speaker'" in lines[5]
+    assert lines[6].startswith(
+        "3 of 4 texts, short ones taken together, may be in another language"
     )
-    assert "which label is likelier counts, not how likely it is" in lines[6]
+    assert "which label is likelier counts, not how likely it is" in lines[7]
     assert "\x1b" not in done.errors
     expected = EmotionRecognizer.from_pretrained(model).with_labels(
         {"\x1b[2Jjoy": "joy", "anger": "anger"}

@@ -8,6 +8,7 @@ import pytest
 
 from eacl_jax.bulk.lines import Lines
 from eacl_jax.corpora.files import read_file
+from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -188,6 +189,49 @@ def test_columns_of_a_frame_may_have_their_usual_other_names():
     (dialogue,), _ = read_dialogues(frame)
     assert dialogue == Dialogue("7", (Utterance("Ann", "a"),))
     assert dialogue.utterances[0].other == {"n": 3}
+
+
+@pytest.mark.parametrize(
+    ("task", "columns"),
+    [
+        ("single", {"label": ["joy", None, "fear"]}),
+        ("single", {"Emotion": ["joy", "", "fear"], "label_count": [1, 2, 3]}),
+        ("single", {"emotions": ["joy", "awe", "fear"]}),
+        ("single", {"label": [1, 2, 3]}),
+        ("multi", {"labels": ["joy|awe", None, "fear"]}),
+        ("multi", {"joy": [1, 0, 1], "fear": [0, 0, 1]}),
+        ("multi", {"emotions": [["joy", "awe"], [], ["fear"]]}),
+    ],
+)
+def test_labels_of_a_frame_are_those_of_the_file_of_it(task, columns, tmp_path):
+    frame = pd.DataFrame({"dialogue": ["1"] * 3, "speaker": "Ann", "text": list("abc"), **columns})
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    forms = LabelForms("multi" if task == "multi" else "")
+    (found,) = read_file(tmp_path / "frame.csv", forms=forms)
+    assert read_dialogues(frame, task)[0] == [found.dialogue]
+    read_dialogues(frame)  # whoever asks for answers gives none
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "match"),
+    [
+        ("single", {"emotion": ["joy", None], "label": ["fear", "joy"]}, "'emotion', 'label'"),
+        ("single", {"emotion": ["joy", None], "emotions": ["fear", "joy"]}, "'emotions', whose"),
+        ("single", {"category": ["joy", None], "choice": ["fear", "joy"]}, "'category', 'choice'"),
+        ("single", {"joy": [1, 0], "fear": [0, 1], "awe": [0, 2]}, "'awe' holds"),
+        ("multi", {"label": ["joy|awe", "joy;awe"]}, "several signs could divide the labels"),
+    ],
+)
+def test_labels_of_a_frame_are_refused_as_those_of_the_file_of_it(task, columns, match, tmp_path):
+    frame = pd.DataFrame({"dialogue": ["1"] * 2, "speaker": "Ann", "text": list("ab"), **columns})
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    forms = LabelForms("multi" if task == "multi" else "")
+    for read in (
+        lambda: read_file(tmp_path / "frame.csv", forms=forms),
+        lambda: read_dialogues(frame, task),
+    ):
+        with pytest.raises(UserError, match=match):
+            read()
 
 
 def test_numbers_that_stand_for_ids_are_no_other_dialogues():

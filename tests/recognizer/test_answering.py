@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp, softmax
 
@@ -155,12 +156,26 @@ def annotated(count: int) -> list[Dialogue]:
     ]
 
 
-@pytest.mark.parametrize(("of_stage_one", "temperature"), [((), 0.7), ((1.0, 0.0, 0.0), 1.0)])
-def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(of_stage_one, temperature):
+@pytest.mark.parametrize(
+    ("of_stage_one", "without", "temperature"),
+    [
+        ((), {}, 0.7),
+        ((), {"stage_two": 0.9}, 0.9),
+        ((1.0, 0.0, 0.0), {"stage_one": 0.6}, 0.6),
+    ],
+)
+def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(
+    of_stage_one, without, temperature
+):
     original = recognizer(**SHIFTED)
     calibration = {"stage_one": 0.7, "stage_two": 5.0}
     offsets = {**original.settings.offsets, "stage_one": of_stage_one}
-    settings = dataclasses.replace(original.settings, calibration=calibration, offsets=offsets)
+    settings = dataclasses.replace(
+        original.settings,
+        calibration=calibration,
+        offsets=offsets,
+        calibration_without_offsets=without,
+    )
     adapted = original.changed(settings, original.anchors).adapt(annotated(1))
     assert "stage_two" not in adapted.settings.offsets
     assert adapted.settings.calibration == {"stage_one": 0.7, "stage_two": temperature}
@@ -170,6 +185,19 @@ def test_one_dialogue_leaves_no_temperature_of_scores_with_offsets(of_stage_one,
     plain = recognizer().adapt(annotated(1))
     assert plain.settings.calibration == recognizer().settings.calibration
     assert "without" not in str(plain.adaptation)
+
+
+def test_a_frame_s_labels_are_found_by_their_usual_names():
+    rows = [
+        {"dialogue": d.id, "speaker": u.speaker, "text": u.text, "label": u.emotion}
+        for d in annotated(2)
+        for u in d.utterances
+    ]
+    original, frame = with_offsets(), pd.DataFrame(rows)
+    settings = original.calibrate(annotated(2)).settings
+    assert original.calibrate(frame).settings == settings != original.settings
+    with pytest.raises(UserError, match="more than one column for the emotion: 'emotion', 'label'"):
+        original.adapt(frame.assign(emotion="joy"))
 
 
 @pytest.mark.slow

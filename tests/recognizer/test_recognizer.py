@@ -180,6 +180,16 @@ def test_html_in_a_text_is_told(recognizer, caplog):
         assert "1 text holds HTML, such as '<br>', which is read as words" in caplog.text
 
 
+def test_notes_of_a_chat_program_are_counted(recognizer, caplog):
+    turns = [("Ann", "<Media omitted>"), ("System", "Ben joined the chat"), ("Ben", "the day")]
+    talk = recognizer.conversation()
+    recognizer.predict(turns)
+    assert "2 texts are what a chat program notes, such as '<Media omitted>', which" in caplog.text
+    caplog.clear()
+    talk.add(*turns[0])
+    assert "1 text is what a chat program notes" in caplog.text
+
+
 def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     """Where it is known how those of training were broken into pieces, and what was is read."""
     own = recognizer.with_labels({"up": "good", "down": "end"})

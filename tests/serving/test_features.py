@@ -188,6 +188,17 @@ def test_html_in_texts_is_counted():
         assert words.startswith("1 text holds HTML, such as '<p>', which is read as words")
 
 
+def test_notes_of_a_chat_program_are_counted():
+    async def ask():
+        async with serving(Gated(modalities=MODALITIES)) as client:
+            note = {**turn_of(LOUD), "text": "<Media omitted>"}
+            turn = await client.post("/v1/conversations/a/utterances", json=note)
+            return [each.json()["warnings"] for each in (await predict(client, [note]), turn)]
+
+    for *_, words in asyncio.run(ask()):
+        assert words.startswith("1 text is what a chat program notes, such as '<Media omitted>'")
+
+
 def test_texts_in_another_language_are_counted():
     async def ask():
         async with serving(Gated(modalities=MODALITIES)) as client:

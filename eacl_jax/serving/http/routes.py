@@ -10,8 +10,9 @@ from pydantic_core import to_json
 
 from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import about_markup
+from eacl_jax.corpora.placeholders import about_notes
 from eacl_jax.data.prompts import OnLong
-from eacl_jax.dialogue import Dialogue
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.recognizer.abstaining import NOT_AS_IT_GOES, NOT_OF_OTHERS, least_probability
 from eacl_jax.recognizer.folder import Settings
@@ -108,8 +109,9 @@ def api(service: Service) -> APIRouter:
         given = names_of(dialogues, sounds, service.hearing.makers)
         return missing_features(given, modalities, reads_text=recognizer.settings.reads_text)
 
-    def markup(texts: Sequence[str]) -> list[str]:
-        return [message] if (message := about_markup(texts)) else []
+    def no_speech(utterances: Sequence[Utterance]) -> list[str]:
+        found = (about_markup(each.text for each in utterances), about_notes(utterances))
+        return [message for message in found if message]
 
     def language(texts: Sequence[str]) -> list[str]:
         return [message] if (message := str(recognizer.look(texts))) else []
@@ -168,9 +170,10 @@ def api(service: Service) -> APIRouter:
             for sound, features in zip(sounds, heard, strict=True):
                 of = found[sound.dialogue]["utterances"][sound.utterance]
                 of["features"] = as_asked(features)
-        texts = [each.text for dialogue in dialogues for each in dialogue.utterances]
+        utterances = [each for dialogue in dialogues for each in dialogue.utterances]
+        texts = [each.text for each in utterances]
         doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
-        notes = [*missing(dialogues, sounds), *markup(texts), *language(texts), *doubted]
+        notes = [*missing(dialogues, sounds), *no_speech(utterances), *language(texts), *doubted]
         notes = [*warnings, *notes]
         return _json({**in_force(labels), "warnings": notes, "dialogues": found}, version)
 
@@ -209,7 +212,7 @@ def api(service: Service) -> APIRouter:
             peer=peer_of(request.client),
         )
         turn = await in_time_or_why(request, work, asked)
-        notes = [*missing([Dialogue(id, (utterance,))], sounds), *markup([utterance.text])]
+        notes = [*missing([Dialogue(id, (utterance,))], sounds), *no_speech([utterance])]
         notes += doubtful([turn.answer], asked.on_long)
         answer = _leaner(cover(turn.answer).to_json(), asked.fields_)
         if asked.return_features and turn.heard:
