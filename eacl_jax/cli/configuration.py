@@ -106,7 +106,25 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
         raise UserError(
             f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
         )
+    if twice := repeated(values):
+        raise UserError(
+            f"{problem} --{twice} is given more than once, and takes one value: give it once."
+        )
     return holder
+
+
+def repeated(values: flags.FlagValues) -> str:
+    """The first flag of one value that the command line gives more than once: absl keeps the last
+    alone. Empty where there is none; those of several values (tuples) take all that are given.
+    """
+    return next(
+        (
+            name
+            for name in values
+            if values[name].present > 1 and not isinstance(values[name], flags.MultiFlag)
+        ),
+        "",
+    )
 
 
 def _check_there(file: Path, named: str) -> None:

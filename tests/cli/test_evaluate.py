@@ -276,10 +276,10 @@ def test_a_column_an_annotator_is_named(eacl, model: Path, tmp_path: Path, comma
     rows = [f"1,{who},{text},{mood},{mood},{mood and 'glee'}" for who, text, mood in ROWS]
     head = "dialogue,speaker,text,first,second,third"
     (tmp_path / "votes.csv").write_text("\n".join([head, *rows]))
-    given = ["--input", tmp_path / "votes.csv", "--annotator-columns=first, second,fourth"]
+    given = ["--input", tmp_path / "votes.csv"]
     given += ["--precision=int8"] if command == "prepare" else []
     given += ["--output", tmp_path / "new"] if command == "adapt" else []
-    done = eacl(command, "--model", model, *given)
+    done = eacl(command, "--model", model, *given, "--annotator-columns=first, second,fourth")
     assert "has no column 'fourth', which --annotator-columns names" in done.errors
     if command == "evaluate":
         done = eacl(command, "--model", model, *given, "--annotator-columns=first,second,third")

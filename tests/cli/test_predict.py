@@ -591,26 +591,24 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output=-", "--output-format=csv"], "--output: standard output is closed; name a file"),
-        (["--input=-", "--input-format=txt"], "--input: standard input is closed; name a file"),
+        (
+            ["--input=chats.jsonl", "--output=-", "--output-format=csv"],
+            "--output: standard output is closed; name a file",
+        ),
+        (
+            ["--output=out.jsonl", "--input=-", "--input-format=txt"],
+            "--input: standard input is closed; name a file",
+        ),
     ],
 )
 def test_standard_streams_that_are_closed(
     eacl, model, stub, tmp_path, monkeypatch, arguments, message
 ):
-    chats = jsonl(tmp_path / "chats.jsonl")
+    monkeypatch.chdir(tmp_path)
+    jsonl(tmp_path / "chats.jsonl")
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
-    done = eacl(
-        "predict",
-        "--model",
-        model,
-        "--input",
-        chats,
-        "--output",
-        tmp_path / "out.jsonl",
-        *arguments,
-    )
+    done = eacl("predict", "--model", model, *arguments)
     assert (done.status, message in done.errors) == (2, True)
 
 
@@ -721,9 +719,10 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, message):
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
-    done = eacl(
-        "predict", f"--model={model}", "--input=chats.jsonl", "--output=out.jsonl", *arguments
-    )
+    names = [each.partition("=")[0] for each in arguments]
+    usual = {"--model": model, "--input": "chats.jsonl", "--output": "out.jsonl"}
+    others = [f"{name}={value}" for name, value in usual.items() if name not in names]
+    done = eacl("predict", *others, *arguments)
     assert done.status == 2
     assert done.errors.startswith("error: ")
     assert message in done.errors
