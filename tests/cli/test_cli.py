@@ -230,6 +230,21 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
         ),
         (["--config.seed=1"], "Missing option '--config'. (--help"),
         (
+            ["--config=configs/meld.py", "--config.data.labels=anger, joy"],
+            "--config.data.labels: 'anger, joy' is one text; a tuple is written"
+            " --config.data.labels=\"('anger','joy')\", and if the commas belong to it"
+            " --config.data.labels=\"('anger, joy',)\"\n",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.features.use", "[face,voice]"],
+            "a tuple is written --config.features.use=\"('face','voice')\", and if",
+        ),
+        (  # which the library that reads it takes for a sum
+            ["--config=configs/meld.py", "--config.data.labels=dead-pan joy"],
+            "'dead-pan joy' is one text; a tuple is written --config.data.labels=\"('dead-pan"
+            " joy',)\"\n",
+        ),
+        (
             ["--config=configs/meld.py", "--config.seed=1", "--config.seed", "2"],
             "--config.seed is given more than once, and takes one value: give it once",
         ),
@@ -246,6 +261,15 @@ def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, message):
     assert done.errors.startswith("error: ")
     assert message in done.errors
     assert not (tmp_path / "run").exists()
+
+
+def test_a_comma_that_is_meant_stays():
+    meld = str(ROOT / "configs" / "meld.py")
+    rows = ["--config.data.levels='mood: good=joy,calm'", "--config.distil.teachers=('a,b',)"]
+    config = parse_config(meld, [*rows, "--config.data.labels=joy", "--config.data.labels=calm"])
+    assert config.data.levels == ("mood: good=joy,calm",)
+    assert config.distil.teachers == ("a,b",)
+    assert config.data.labels == ("joy", "calm")
 
 
 @pytest.mark.parametrize("command", SUBCOMMANDS)
