@@ -742,6 +742,29 @@ class Stdout:
         """Nothing is kept back."""
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"dialogue": "1", "speaker": "Ann", "text": "it is wonderful"}\n',
+        '{"messages": [{"role": "user", "content": "it is wonderful"}]}\n',
+        '[\n{"id": "1", "utterances": ["Ann: it is wonderful"]}\n]\n',
+    ],
+)
+def test_other_json_by_the_name_of_json_lines(eacl, model, stub, tmp_path, monkeypatch, content):
+    """The error names the option with which it is read."""
+    monkeypatch.chdir(tmp_path)
+    Path("chats.jsonl").write_text(content)
+    arguments = ["predict", "--model", model, "--input=chats.jsonl", "--output=out.jsonl"]
+    done = eacl(*arguments)
+    assert done.status == 2
+    assert "name it 'id'" not in done.errors
+    assert done.errors.endswith("is read with --input-format json.\n")
+    done = eacl(*arguments, "--input-format", "json")
+    assert done.status == 0, done.errors
+    assert "--input-format" not in done.errors
+    assert len(json.loads(Path("out.jsonl").read_text())["utterances"]) == 1
+
+
 @pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="the system has no device that is always full"
 )
