@@ -141,6 +141,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         naming=reading.naming,
         kind="field",
         apart=labels.all,
+        labels_named=reading.forms.columns_named,
     )
     return gather(path, header, columns, rows, labels=labels)
 

@@ -419,6 +419,7 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
+        ("chats.csv", "dialogue,speaker,text,joy\n", "and name them with --label-columns.\n"),
     ],
 )
 def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, message):
