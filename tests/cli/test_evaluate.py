@@ -186,6 +186,22 @@ def test_a_label_typed_wrong_is_mapped_to_the_right_one(eacl, model: Path, write
     assert "  --map angre=anger   " in refused.errors
 
 
+@pytest.mark.parametrize("sign", ["'{}'", '"""{}"""', "“{}”", "[{}]", "{}."])
+def test_signs_around_a_label_are_mapped_away(eacl, model: Path, write, sign: str) -> None:
+    """With the line that is printed the label counts in the scores."""
+    given = ("evaluate", "--model", model, "--input", write(joy=sign.format("joy")))
+    (line,) = re.findall(r"^  (--.+?)   ", eacl(*given).errors, re.MULTILINE)
+    done = eacl(*given, *shlex.split(line))
+    assert "4 annotated utterances in 2 dialogues" in done.output.decode(), done.errors
+
+
+def test_labels_in_quotes_are_advised_where_the_option_takes_them(eacl, model: Path, write) -> None:
+    refused = eacl("evaluate", "--model", model, "--input", write(joy="'glad'", anger="'mad'"))
+    assert refused.errors.endswith(
+        " Correct them in the file, without commas, colons, equals signs and quotes.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

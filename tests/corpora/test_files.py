@@ -698,7 +698,7 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
                 "text": {"0": "Hm."},
                 "emotion": {"0": ""},
             },
-            r"line 1: the dialogue must be a string or",
+            r"is one table by its columns or",
         ),
         (
             "dialogue,Dialogue,speaker,text,emotion\n",
