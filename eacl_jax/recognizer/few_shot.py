@@ -73,8 +73,8 @@ class Adaptation:
         if self.cross_validated is None:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were"
-                " adapted. Nothing says whether that is better: give two dialogues or more, so"
-                " that some can be held out."
+                " adapted. Nothing says whether that is better: give two dialogues or more"
+                " that differ, so that some can be held out."
             )
         after = f"{self.cross_validated:.2f} on held-out dialogues" + (
             f" ({self.folds}-fold)" if self.folds else ""
