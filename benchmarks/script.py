@@ -6,6 +6,7 @@ from typing import NoReturn
 from absl import app, flags
 
 from eacl_jax.cli import huge_pages, process
+from eacl_jax.cli.configuration import repeated
 from eacl_jax.errors import UserError
 
 
@@ -28,7 +29,13 @@ def run(main: Callable[[], None], *, pages: bool = True) -> NoReturn:
 
 
 def _parse(arguments: list[str]) -> list[str]:
+    problem = "the command line cannot be used:"
     try:
-        return flags.FLAGS(arguments)
+        rest = flags.FLAGS(arguments)
     except flags.Error as error:
-        raise UserError(f"the command line cannot be used: {str(error).strip()}") from error
+        raise UserError(f"{problem} {str(error).strip()}") from error
+    if twice := repeated(flags.FLAGS):
+        raise UserError(
+            f"{problem} --{twice} is given more than once, and takes one value: give it once."
+        )
+    return rest

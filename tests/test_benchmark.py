@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import flags
 from rich.console import Console
 
 from eacl_jax import encoders
@@ -18,12 +19,24 @@ from tests.stubs.toys import ENCODER, make_tokenizer
 
 pytest.importorskip("torch", reason="the peers are written in PyTorch")
 
+from benchmarks import script
 from benchmarks.speed import report, run, tasks, workers
 from benchmarks.speed.measure import MatmulRate
 from benchmarks.speed.workers import Worker
 from eacl_jax.errors import UserError
 
 PEERS = ("reference", "dynamic", "strong")
+
+
+def test_a_flag_of_one_value_is_not_given_twice(monkeypatch):
+    """absl would keep the last value without a word."""
+    values = flags.FlagValues()
+    flags.DEFINE_integer("rounds", 3, "", flag_values=values)
+    flags.DEFINE_multi_integer("size", [1], "", flag_values=values)
+    monkeypatch.setattr(flags, "FLAGS", values)
+    assert script._parse(["it", "--size=1", "--size=2", "--rounds=4"]) == ["it"]
+    with pytest.raises(UserError, match="--rounds is given more than once"):
+        script._parse(["it", "--rounds=4", "--rounds=5"])
 
 
 @pytest.fixture(scope="module")

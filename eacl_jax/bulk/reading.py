@@ -268,6 +268,8 @@ def read_jsonl(
     wanted: Wanted,
     modalities: Mapping[str, Modality] | None = None,
     left_out: set[str] | None = None,
+    *,
+    otherwise: str = "",
 ) -> Iterator[Item]:
     """A dialogue a line; blank lines are passed over. What is wrong with lines of unwanted
     dialogues is not reported.
@@ -278,6 +280,7 @@ def read_jsonl(
       modalities: whose features the model reads; utterances' fields NAME.COLUMN are theirs.
       left_out: gets the names of utterances' fields that are not carried through to the answers,
         since answers have fields of these names, or labels are read from them.
+      otherwise: how a user has JSON of other shapes read, for messages.
     """
     seen = Seen()
     before = lines.position
@@ -301,7 +304,9 @@ def read_jsonl(
             except (BadLineError, UserError) as error:
                 problem = str(error)
                 if not lines.dialogues and _is_other_shape(record):
-                    problem += _EXAMPLE
+                    problem += "\n".join([_EXAMPLE, *([otherwise] if otherwise else [])])
+                elif not lines.dialogues and line.strip() in (b"{", b"[") and otherwise:
+                    problem += f" {otherwise}"
             if not problem and not seen.add(dialogue.id):
                 problem = f"{lines.where}: {_twice(dialogue.id, record, number)}"
             current = Gathering(

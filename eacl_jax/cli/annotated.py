@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from eacl_jax.cli import options
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
+from eacl_jax.data.inputs import read_labels
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer import locate
 
@@ -355,7 +356,7 @@ def _remedy(
     """Options with which the command works; before them, what to do with cells of several labels
     where the model answers one.
     """
-    from eacl_jax.corpora.labels import NO_LABEL, NONE
+    from eacl_jax.corpora.labels import NO_LABEL, NONE, spelling_key
 
     advice = []
     known = {*labels, *counts}
@@ -369,10 +370,10 @@ def _remedy(
             f"{name!r} is {joined[name]} labels in one cell, and the model answers one label an"
             " utterance: keep the main one in the cell, or name a model of several labels. "
         )
-    spelt = {label.casefold(): label for label in labels}
+    spelt = {spelling_key(label): label for label in labels}
     targets = {}
     for emotion in strangers:
-        near = difflib.get_close_matches(emotion.casefold(), spelt, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(spelling_key(emotion), spelt, n=1, cutoff=0.8)
         targets[emotion] = spelt[near[0]] if near and emotion not in joined else ""
         if several and not near and emotion.casefold() == _NO_EMOTION:
             targets[emotion] = NONE
@@ -396,13 +397,14 @@ def _remedy(
     # its labels that are there would be easier to answer than they are.
     if len(words) == 1 or len(strangers) < len(words):
         words = {**labels, **words}
-    distinct = len({label.casefold() for label in words}) == len(words)
+    distinct = len({spelling_key(label) for label in words}) == len(words)
     if (
         other_labels
         and distinct
         and not joined
         and not any(name.casefold() in NO_LABEL or name == NONE for name in strangers)
         and not any(sign in name for pair in words.items() for name in pair for sign in ",=:")
+        and _can_be_given(words)
     ):
         given = shlex.quote(
             ",".join(label if label == word else f"{label}={word}" for label, word in words.items())
@@ -412,9 +414,18 @@ def _remedy(
             " label means, as in complaint=anger, or leave =WORD out where the label does"
         )
     if not advice:
-        return f"{first}Correct them in the file, without commas, colons and equals signs."
+        return f"{first}Correct them in the file, without commas, colons, equals signs and quotes."
     add = f"{first}Correct the file, or add" + (" one of" if len(advice) > 1 else "")
     return "\n".join([add, *advice])
+
+
+def _can_be_given(words: Mapping[str, str]) -> bool:
+    """Whether the option `--labels` takes them, which quotes around a label may not have."""
+    try:
+        read_labels([f"{label}={word}" for label, word in words.items()], "--labels")
+    except UserError:
+        return False
+    return True
 
 
 def _parts(emotion: str, known: Collection[str]) -> list[str]:

@@ -15,6 +15,7 @@ from eacl_jax.cli.encoders import encoders
 from eacl_jax.cli.evaluate import evaluate
 from eacl_jax.cli.export import export, push
 from eacl_jax.cli.features import app as features
+from eacl_jax.cli.once import Command
 from eacl_jax.cli.predict import predict
 from eacl_jax.cli.prepare import prepare
 from eacl_jax.cli.serve import serve
@@ -48,9 +49,11 @@ def _eacl(
 
 
 # Overrides of settings, --config.NAME=VALUE, are for ml_collections to read.
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command(
+    cls=Command, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)(train)
 for _command in (study, evaluate, predict, adapt, prepare, serve, export, push, encoders):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 app.add_typer(features, name="features")
 
 

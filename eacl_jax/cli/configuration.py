@@ -106,7 +106,53 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
         raise UserError(
             f"{problem} {' '.join(rest)} is neither an option nor --config.SETTING=VALUE."
         )
+    if twice := repeated(values):
+        raise UserError(
+            f"{problem} --{twice} is given more than once, and takes one value: give it once."
+        )
+    for name in values:
+        if isinstance(values[name], flags.MultiFlag):
+            _check_several(name, values[name].value or (), overrides)
     return holder
+
+
+def _check_several(name: str, value: Sequence[Any], overrides: Sequence[str]) -> None:
+    """Raises `UserError` where a tuple is given as one plain text with commas: it would be a tuple
+    of that text.
+    """
+    if len(value) != 1 or not isinstance(value[0], str) or "," not in value[0]:
+        return
+    if {value[0], f"--{name}={value[0]}"} & {*overrides}:  # and not 'a,b' in quotes, which means it
+        raise UserError(f"the command line cannot be used: {_no_tuple(name, value[0])}")
+
+
+def _no_tuple(name: str, text: str) -> str:
+    """What to write in place of a plain text that stands for a tuple."""
+    items = [item.strip(" ()[]'\"") for item in text.split(",")]
+    return (
+        f"--{name}: {text!r} is one text; a tuple is written --{name}={_tuple(items)}"
+        + f", and if the commas belong to it --{name}={_tuple([text])}" * ("," in text)
+    )
+
+
+def _tuple(items: Sequence[str]) -> str:
+    """As a shell takes it."""
+    text = repr(tuple(each for each in items if each)).replace("', '", "','")
+    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+
+
+def repeated(values: flags.FlagValues) -> str:
+    """The first flag of one value that the command line gives more than once: absl keeps the last
+    alone. Empty where there is none; those of several values (tuples) take all that are given.
+    """
+    return next(
+        (
+            name
+            for name in values
+            if values[name].present > 1 and not isinstance(values[name], flags.MultiFlag)
+        ),
+        "",
+    )
 
 
 def _check_there(file: Path, named: str) -> None:
@@ -165,7 +211,10 @@ def _mistake(error: Exception, problem: str) -> Exception:
         *_, first = _causes(error)
         if "get_config()" in str(first):  # else absl's message holds the whole traceback
             return UserError(f"{problem} {first}; it takes one argument, which may be None.")
-        if (found := _UNREAD.match(str(error))) and (kind := _kind_of(found["why"])):
+        found = _UNREAD.match(str(error))
+        if found and " as tuple. If you intended" in found["why"]:
+            return UserError(f"{problem} {_no_tuple('config.' + found['setting'], found['value'])}")
+        if found and (kind := _kind_of(found["why"])):
             return UserError(f"{problem} {found['setting']} must be {kind}, got {found['value']!r}")
         return UserError(f"{problem} {str(error).strip()}")
     return error

@@ -38,15 +38,19 @@ def export(
     shapes: Annotated[
         str,
         typer.Option(
+            metavar="SHAPE,...",
             help=(
                 "stablehlo: shapes of input that programs are made for, ROWSxLENGTH separated by"
                 " commas, `*` for any number. "
                 "auto: `*x*` where the encoder allows it, else some lengths."
-            )
+            ),
         ),
     ] = _SHAPES,
     platforms: Annotated[
-        str, typer.Option(help="stablehlo: what programs run on: cpu, cuda, rocm, tpu.")
+        str,
+        typer.Option(
+            metavar="NAME,...", help="stablehlo: what programs run on: cpu, cuda, rocm, tpu."
+        ),
     ] = _PLATFORMS,
     precision: Annotated[
         Literal["float32", "int8"],

@@ -4,9 +4,10 @@ import typer
 
 from eacl_jax.cli.features_extract import extract
 from eacl_jax.cli.features_import import import_features
+from eacl_jax.cli.once import Command
 
 app = typer.Typer(help="Features beside the text: of an utterance's voice, face or anything.")
 
 
-app.command("import")(import_features)
-app.command()(extract)
+app.command("import", cls=Command)(import_features)
+app.command(cls=Command)(extract)

@@ -44,6 +44,10 @@ _OTHER_NAMES = {
     "parquet": "json",
 }
 _OUTPUTS = ("jsonl", "csv")
+_OTHER_JSON = (
+    'Other JSON (an utterance a line, {"messages": [...]}, one value over several lines), from a'
+    " file that fits into memory, is read with --input-format json."
+)
 _PACKED = ".gz"
 _NOT_CALIBRATED = (
     "labels of --labels answer by their words alone: their probabilities are not calibrated, as"
@@ -293,7 +297,9 @@ class Job:
         what there is to report, as they are read.
         """
         if self._read_as() in ("jsonl", "json"):
-            return reading.read_jsonl(lines, wanted, modalities, left_out), ()
+            # As JSON, what is read here is made of dialogues that were read already.
+            otherwise = _OTHER_JSON if self._read_as() == "jsonl" else ""
+            return reading.read_jsonl(lines, wanted, modalities, left_out, otherwise=otherwise), ()
         if self._read_as() != "csv":
             return transcripts.read_txt(lines, wanted, about_text), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)

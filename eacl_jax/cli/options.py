@@ -141,7 +141,7 @@ LabelColumns = Annotated[
     str,
     typer.Option(
         "--label-columns",
-        metavar="NAME,NAME",
+        metavar="NAME,...",
         help="Tables: the columns of 0 and 1, a label each, where others hold 0 and 1 too.",
         show_default=False,
     ),
@@ -150,7 +150,7 @@ AnnotatorColumns = Annotated[
     str,
     typer.Option(
         "--annotator-columns",
-        metavar="NAME,NAME",
+        metavar="NAME,...",
         help=(
             "Tables: the columns of labels, an annotator each; an empty cell: this one did not have"
             " the utterance. What most of them gave is the label."

@@ -40,7 +40,7 @@ def study(
         ),
     ] = "",
     seeds: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Only these seeds.", show_default=False)
+        str, typer.Option(metavar="N,...", help="Only these seeds.", show_default=False)
     ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and what would be done; run nothing.")

@@ -71,6 +71,7 @@ def find_columns(
     naming: str = "{part}_column",
     kind: str = "column",
     apart: Sequence[int] = (),
+    labels_named: str = "",
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -88,6 +89,7 @@ def find_columns(
       kind: what they are in this format, for messages.
       apart: columns of labels that are read in other ways (`label_columns`), from 0; with them,
         the emotion may be missing.
+      labels_named: how a user names those of 0 and 1, a label each, for messages.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -139,6 +141,11 @@ def find_columns(
             where_so = "each row stands by itself" if "dialogue" in absent else "nobody is named"
             named = " ".join(_named(naming, part, ABSENT) for part in absent)
             alone = f" Where {where_so}: {named}."
+        if "emotion" in missing and "emotion" not in given and labels_named:
+            alone += (
+                f" Where each label has a {kind}, two at least: fill them with 1 and 0, whether an"
+                f" utterance has the label, and name them with {labels_named}."
+            )
         raise UserError(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
             f"{alone}"

@@ -55,6 +55,7 @@ def read_utterances(
         naming=naming,
         kind="field of meta",
         apart=labels.all,
+        labels_named=forms.columns_named,
     )
     indices: dict[str, int] = {
         name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header

@@ -154,12 +154,17 @@ def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
         )
     fields = {str(name): value for name, value in given.items()}
     _no_other_capitals(fields, ("id", "utterances", "transcript"), where)
-    if "id" not in fields and (
-        misnamed := [
-            name
-            for name in _misnamed(fields, "dialogue")
-            if not isinstance(fields[name], (list, tuple, Mapping))
-        ]
+    # What has neither of both is no dialogue, and lacks more than an id.
+    if (
+        "id" not in fields
+        and {"utterances", "transcript"} & fields.keys()
+        and (
+            misnamed := [
+                name
+                for name in _misnamed(fields, "dialogue")
+                if not isinstance(fields[name], (list, tuple, Mapping))
+            ]
+        )
     ):
         raise UserError(
             f"{where}: a dialogue has no field 'id', but {misnamed[0]!r}; name it 'id'."

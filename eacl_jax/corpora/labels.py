@@ -197,7 +197,7 @@ def check_spellings(
     problems = []
     by_key: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted({*counts, *listed}):
-        by_key[_key(label)].append(label)
+        by_key[spelling_key(label)].append(label)
     for spellings in by_key.values():
         if len(spellings) > 1 and (strange := [label for label in spellings if label in counts]):
             known = [f"{visible(label)} (listed)" for label in spellings if label not in counts]
@@ -260,7 +260,8 @@ def _parts(label: str) -> set[str]:
     return {part.strip() for part in re.split(r"[#,;|/&+]", label)}
 
 
-def _key(label: str) -> str:
+def spelling_key(label: str) -> str:
+    """What all spellings of one label have in common."""
     seen = "".join(
         c
         for c in unicodedata.normalize("NFKC", label).casefold()

@@ -78,6 +78,11 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     Raises:
       UserError: a record is not what the first one is, or lacks something.
     """
+    if len(records) == 1 and _is_table(records[0].value):
+        raise UserError(
+            f"{path} is one table by its columns or by its index, as pandas writes it; write"
+            ' frame.to_json(FILE, orient="records"), a row an object, or frame.to_csv(FILE).'
+        )
     records = _unwrapped(records) if records else records
     if not records:
         return []
@@ -141,6 +146,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         naming=reading.naming,
         kind="field",
         apart=labels.all,
+        labels_named=reading.forms.columns_named,
     )
     return gather(path, header, columns, rows, labels=labels)
 
@@ -169,6 +175,21 @@ def _unwrapped(records: Sequence[Record]) -> Sequence[Record]:
             for n, (key, value) in enumerate(whole.items(), 1)
         ]
     return records
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is what pandas makes of a table: `{"text": {"0": "hi", "1": "ho"}}`, its
+    default, `{"0": {"text": "hi"}}` or `{"columns": [...], "index": [...], "data": [...]}`.
+    """
+    if not isinstance(value, Mapping):
+        return False
+    if {"columns", "index", "data"} <= value.keys():
+        return True
+    if not value or not all(isinstance(each, Mapping) for each in value.values()):
+        return False
+    return bool(find_part(list(value), "text")) or all(
+        find_part(list(each), "text") for each in value.values()
+    )
 
 
 def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:

@@ -41,9 +41,16 @@ def read_table(
     _, header = next(read)
     given = given or {}
     rows: list[Row] = list(read)
-    labels = find_labels(path, header, rows, given=given, need=need, forms=forms or LabelForms())
+    forms = forms or LabelForms()
+    labels = find_labels(path, header, rows, given=given, need=need, forms=forms)
     columns = find_columns(
-        header, str(path), given=given, need=need, naming=naming, apart=labels.all
+        header,
+        str(path),
+        given=given,
+        need=need,
+        naming=naming,
+        apart=labels.all,
+        labels_named=forms.columns_named,
     )
     if annotations.is_label_studio_small(dict.fromkeys(header)):
         rows = _one_a_task(path, header, rows)

@@ -79,7 +79,7 @@ class Adaptation:
             return (
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; the anchors were"
                 " adapted. Nothing says whether that is better, and the confidence is not"
-                " calibrated: give two dialogues or more, so that some can be held out."
+                " calibrated: give two dialogues or more that differ, so that some can be held out."
                 f"{without}"
             )
         after = f"{self.cross_validated:.2f} on held-out dialogues" + (

@@ -9,12 +9,14 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from typer.core import TyperOption
 
 from eacl_jax.cli.configuration import parse_config
 from eacl_jax.config import Config
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
+from tests.stubs.commands import SUBCOMMANDS
 from tests.stubs.recognizers import recognizer
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_config, make_corpus_files
@@ -227,6 +229,29 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
             "extra is neither an option nor --config.SETTING=VALUE",
         ),
         (["--config.seed=1"], "Missing option '--config'. (--help"),
+        (
+            ["--config=configs/meld.py", "--config.data.labels=anger, joy"],
+            "--config.data.labels: 'anger, joy' is one text; a tuple is written"
+            " --config.data.labels=\"('anger','joy')\", and if the commas belong to it"
+            " --config.data.labels=\"('anger, joy',)\"\n",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.features.use", "[face,voice]"],
+            "a tuple is written --config.features.use=\"('face','voice')\", and if",
+        ),
+        (  # which the library that reads it takes for a sum
+            ["--config=configs/meld.py", "--config.data.labels=dead-pan joy"],
+            "'dead-pan joy' is one text; a tuple is written --config.data.labels=\"('dead-pan"
+            " joy',)\"\n",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.seed=1", "--config.seed", "2"],
+            "--config.seed is given more than once, and takes one value: give it once",
+        ),
+        (
+            ["--config=configs/meld.py", "--config.encoder.remat", "--noconfig.encoder.remat"],
+            "--config.encoder.remat is given more than once",
+        ),
     ],
 )
 def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, message):
@@ -236,6 +261,39 @@ def test_mistakes_in_training(eacl, tmp_path, monkeypatch, arguments, message):
     assert done.errors.startswith("error: ")
     assert message in done.errors
     assert not (tmp_path / "run").exists()
+
+
+def test_a_comma_that_is_meant_stays():
+    meld = str(ROOT / "configs" / "meld.py")
+    rows = ["--config.data.levels='mood: good=joy,calm'", "--config.distil.teachers=('a,b',)"]
+    config = parse_config(meld, [*rows, "--config.data.labels=joy", "--config.data.labels=calm"])
+    assert config.data.levels == ("mood: good=joy,calm",)
+    assert config.distil.teachers == ("a,b",)
+    assert config.data.labels == ("joy", "calm")
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_an_option_of_one_value_is_not_given_twice(eacl, command):
+    """Typer would keep the last value without a word."""
+    for option in SUBCOMMANDS[command].params:
+        if isinstance(option, TyperOption) and not (option.multiple or option.is_flag):
+            done = eacl(*command.split(), option.opts[0], "1", f"{option.opts[-1]}=2")
+            assert (done.status, done.output) == (2, b"")
+            assert done.errors.startswith(f"error: {option.opts[0]} is given 2 times; ")
+
+
+def test_an_option_given_twice_is_named_with_what_to_do(eacl, tmp_path):
+    model = f"--model={tmp_path}"
+    errors = eacl("predict", model, "--output=o.csv", "--input=a.csv", "--input", "b.csv").errors
+    assert errors == (
+        "error: --input is given 2 times; it takes one value: give it once, or run the command once"
+        " for each value.\n"
+    )
+    errors = eacl("evaluate", "--map=glad=joy", "--map", "other=").errors
+    assert errors == (
+        "error: --map is given 2 times; give it once, with commas between all that it lists"
+        " (EMOTION=LABEL,...).\n"
+    )
 
 
 def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
@@ -361,6 +419,7 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
         ("chats.jsonl", "", "no utterance has an emotion"),
         ("chats.jsonl", "{", "chats.jsonl line 1: not valid JSON"),
         ("chats.csv", "dialogue,speaker,text\n", "no column 'emotion'"),
+        ("chats.csv", "dialogue,speaker,text,joy\n", "and name them with --label-columns.\n"),
     ],
 )
 def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content, message):

@@ -185,6 +185,22 @@ def test_a_label_typed_wrong_is_mapped_to_the_right_one(eacl, model: Path, write
     assert "  --map angre=anger   " in refused.errors
 
 
+@pytest.mark.parametrize("sign", ["'{}'", '"""{}"""', "“{}”", "[{}]", "{}."])
+def test_signs_around_a_label_are_mapped_away(eacl, model: Path, write, sign: str) -> None:
+    """With the line that is printed the label counts in the scores."""
+    given = ("evaluate", "--model", model, "--input", write(joy=sign.format("joy")))
+    (line,) = re.findall(r"^  (--.+?)   ", eacl(*given).errors, re.MULTILINE)
+    done = eacl(*given, *shlex.split(line))
+    assert "4 annotated utterances in 2 dialogues" in done.output.decode(), done.errors
+
+
+def test_labels_in_quotes_are_advised_where_the_option_takes_them(eacl, model: Path, write) -> None:
+    refused = eacl("evaluate", "--model", model, "--input", write(joy="'glad'", anger="'mad'"))
+    assert refused.errors.endswith(
+        " Correct them in the file, without commas, colons, equals signs and quotes.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -275,10 +291,10 @@ def test_a_column_an_annotator_is_named(eacl, model: Path, tmp_path: Path, comma
     rows = [f"1,{who},{text},{mood},{mood},{mood and 'glee'}" for who, text, mood in ROWS]
     head = "dialogue,speaker,text,first,second,third"
     (tmp_path / "votes.csv").write_text("\n".join([head, *rows]))
-    given = ["--input", tmp_path / "votes.csv", "--annotator-columns=first, second,fourth"]
+    given = ["--input", tmp_path / "votes.csv"]
     given += ["--precision=int8"] if command == "prepare" else []
     given += ["--output", tmp_path / "new"] if command == "adapt" else []
-    done = eacl(command, "--model", model, *given)
+    done = eacl(command, "--model", model, *given, "--annotator-columns=first, second,fourth")
     assert "has no column 'fourth', which --annotator-columns names" in done.errors
     if command == "evaluate":
         done = eacl(command, "--model", model, *given, "--annotator-columns=first,second,third")

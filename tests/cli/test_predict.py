@@ -634,26 +634,24 @@ def test_output_whose_folder_goes(eacl, model, stub, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output=-", "--output-format=csv"], "--output: standard output is closed; name a file"),
-        (["--input=-", "--input-format=txt"], "--input: standard input is closed; name a file"),
+        (
+            ["--input=chats.jsonl", "--output=-", "--output-format=csv"],
+            "--output: standard output is closed; name a file",
+        ),
+        (
+            ["--output=out.jsonl", "--input=-", "--input-format=txt"],
+            "--input: standard input is closed; name a file",
+        ),
     ],
 )
 def test_standard_streams_that_are_closed(
     eacl, model, stub, tmp_path, monkeypatch, arguments, message
 ):
-    chats = jsonl(tmp_path / "chats.jsonl")
+    monkeypatch.chdir(tmp_path)
+    jsonl(tmp_path / "chats.jsonl")
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(io, "TextIOWrapper", lambda _: None)  # the standard input that `eacl` gives
-    done = eacl(
-        "predict",
-        "--model",
-        model,
-        "--input",
-        chats,
-        "--output",
-        tmp_path / "out.jsonl",
-        *arguments,
-    )
+    done = eacl("predict", "--model", model, *arguments)
     assert (done.status, message in done.errors) == (2, True)
 
 
@@ -764,9 +762,10 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, message):
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
-    done = eacl(
-        "predict", f"--model={model}", "--input=chats.jsonl", "--output=out.jsonl", *arguments
-    )
+    names = [each.partition("=")[0] for each in arguments]
+    usual = {"--model": model, "--input": "chats.jsonl", "--output": "out.jsonl"}
+    others = [f"{name}={value}" for name, value in usual.items() if name not in names]
+    done = eacl("predict", *others, *arguments)
     assert done.status == 2
     assert done.errors.startswith("error: ")
     assert message in done.errors
@@ -784,6 +783,29 @@ class Stdout:
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"dialogue": "1", "speaker": "Ann", "text": "it is wonderful"}\n',
+        '{"messages": [{"role": "user", "content": "it is wonderful"}]}\n',
+        '[\n{"id": "1", "utterances": ["Ann: it is wonderful"]}\n]\n',
+    ],
+)
+def test_other_json_by_the_name_of_json_lines(eacl, model, stub, tmp_path, monkeypatch, content):
+    """The error names the option with which it is read."""
+    monkeypatch.chdir(tmp_path)
+    Path("chats.jsonl").write_text(content)
+    arguments = ["predict", "--model", model, "--input=chats.jsonl", "--output=out.jsonl"]
+    done = eacl(*arguments)
+    assert done.status == 2
+    assert "name it 'id'" not in done.errors
+    assert done.errors.endswith("is read with --input-format json.\n")
+    done = eacl(*arguments, "--input-format", "json")
+    assert done.status == 0, done.errors
+    assert "--input-format" not in done.errors
+    assert len(json.loads(Path("out.jsonl").read_text())["utterances"]) == 1
 
 
 @pytest.mark.skipif(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from eacl_jax.corpora.files import read_file
@@ -697,7 +698,7 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
                 "text": {"0": "Hm."},
                 "emotion": {"0": ""},
             },
-            r"line 1: the dialogue must be a string or",
+            r"is one table by its columns or",
         ),
         (
             "dialogue,Dialogue,speaker,text,emotion\n",
@@ -713,6 +714,20 @@ def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
 def test_what_is_not_certain_is_refused(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "records"])
+def test_tables_as_pandas_writes_them(tmp_path: Path, orient: str) -> None:
+    """By rows they are read; else the error names the way."""
+    frame = pd.DataFrame({"dialogue": [1, 1], "speaker": "Ann", "text": ["hi", "so"]})
+    frame["emotion"] = ["joy", None]
+    frame.to_json(tmp_path / "frame.json", orient=orient)
+    if orient == "records":
+        (found,) = read_file(tmp_path / "frame.json")
+        assert [u.emotion for u in found.dialogue.utterances] == ["joy", None]
+        return
+    with pytest.raises(UserError, match=r'frame\.json is one table .*orient="records"'):
+        read_file(tmp_path / "frame.json")
 
 
 def test_named_columns(tmp_path: Path) -> None:

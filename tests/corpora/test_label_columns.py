@@ -218,6 +218,15 @@ def test_one_column_an_annotator(tmp_path: Path) -> None:
         ),
         (["emotion", "joy;fear"], {"task": "single", "label_separator": ";"}, r"has 2 labels"),
         (["mood,late", "joy,1"], {}, r"has no column 'emotion'"),
+        *(
+            (
+                ["joy,fear", *rows],
+                {},
+                r"no column 'emotion'.* Where each label has a column, .* fill them with 1 and 0,"
+                r" .* name them with config\.data\.label_columns\.",
+            )
+            for rows in (["x,", ",x"], ["yes,no", "no,yes"], ["0.9,0.1", "0.2,0.8"])
+        ),
     ],
 )
 def test_tables_that_cannot_be_used(

@@ -463,6 +463,7 @@ def test_what_is_said_word_for_word_elsewhere_is_not_held_out_of_it(recognizer, 
     one = [{"speaker": "Ann", "text": "wonderful " * 200, "emotion": "joy"}]
     adapted = recognizer.adapt([one, one, one])
     assert adapted.adaptation.cross_validated is None
+    assert "give two dialogues or more that differ, so that" in str(adapted.adaptation)
     assert "2 of 3 annotated dialogues are said word for word in another one" in caplog.text
     assert "all examples have the same answer, 'joy'" in caplog.text
     assert "3 utterances are longer than prompt.max_tokens=96 allows" in caplog.text
