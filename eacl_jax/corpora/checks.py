@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.corpora.found import Found, Kept, Splits
-from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.leaks import shared, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.texts import why_no_text
-from eacl_jax.dialogue import Taxonomy, Utterance, count, counted
+from eacl_jax.dialogue import Taxonomy, Utterance, counted
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -195,8 +195,8 @@ def check_emotions(
 def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
     """Logs what is allowed but should be known: texts that are empty or hold HTML, a model's
     answers in place of annotations, fields that may be meant as emotions, splits without a label,
-    dialogues in two splits, labels that training does not have, or has once and no other split
-    does.
+    dialogues, or parts of them, in two splits, labels that training does not have, or has once and
+    no other split does.
     """
     for split, found in splits.items():
         warn_of_answers(found, split)
@@ -229,12 +229,16 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                     ", ".join(map(repr, parts[:3])) + (", ..." if len(parts) > 3 else ""),
                     right,
                 )
-            if leaked := repeated(splits[left], splits[right]):
+            if (leaked := shared(splits[left], splits[right])).utterances:
                 logger.warning(
-                    "%s of %s %s word for word in %s: scores on %s may flatter.",
-                    count(leaked, "dialogue"),
+                    "%s of the %s annotated utterances of %s, in %s of its dialogues, %s in %s too,"
+                    " with what is said before them (whoever says it): scores on %s may flatter."
+                    " Put dialogues that are alike, and parts of one, into one split.",
+                    f"{leaked.utterances:,}",
+                    f"{leaked.of:,}",
                     right,
-                    "occurs" if leaked == 1 else "occur",
+                    f"{leaked.dialogues:,}",
+                    "is" if leaked.utterances == 1 else "are",
                     left,
                     right,
                 )

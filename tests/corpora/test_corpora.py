@@ -103,7 +103,9 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, "eacl_jax.corpora"):
         corpora.load(toy(test=[same, other]))
     assert [record.getMessage() for record in caplog.records] == [
-        "1 dialogue of test occurs word for word in train: scores on test may flatter."
+        "1 of the 2 annotated utterances of test, in 1 of its dialogues, is in train too, with what"
+        " is said before them (whoever says it): scores on test may flatter. Put dialogues that are"
+        " alike, and parts of one, into one split."
     ]
 
 
