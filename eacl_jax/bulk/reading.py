@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora.backwards import Backwards
 from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.order import Times
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -277,7 +279,7 @@ def read_jsonl(
       left_out: gets the names of utterances' fields that are not carried through to the answers,
         since answers have fields of these names, or labels are read from them.
     """
-    seen = Seen()
+    seen, backwards = Seen(), Backwards()
     before = lines.position
     while line := lines.read():
         if not line.isspace():
@@ -302,6 +304,7 @@ def read_jsonl(
                     problem += _EXAMPLE
             if not problem and not seen.add(dialogue.id):
                 problem = f"{lines.where}: {_twice(dialogue.id, record, number)}"
+            backwards.add(Times.of(dialogue.utterances))
             current = Gathering(
                 lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before
             )
@@ -311,6 +314,7 @@ def read_jsonl(
                 )
             yield from current.items()
         before = lines.position
+    backwards.warn(lines.name)
 
 
 def _is_other_shape(record: Any) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     UTTERANCE,
@@ -91,7 +92,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
             " is in the file, as by open(...).read(), or use `eacl predict`."
         )
     if isinstance(given, (Dialogue, str, Mapping)):
-        return [_dialogue(given, "1", "the dialogue")], True
+        return _in_order([_dialogue(given, "1", "the dialogue")]), True
     if hasattr(given, "columns"):
         return _from_frame(given), False
     if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
@@ -103,7 +104,7 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         )
     items = list(given)
     if items and all(_is_utterance(item) for item in items):
-        return [read_utterances(items, "1", "the dialogue")], True
+        return _in_order([read_utterances(items, "1", "the dialogue")]), True
     if some := [number for number, item in enumerate(items, 1) if _is_utterance(item)]:
         other = next(number for number in range(1, len(items) + 1) if number not in some)
         raise UserError(
@@ -124,7 +125,13 @@ def read_dialogues(given: Any) -> tuple[list[Dialogue], bool]:
         )
     # A `Dialogue` cannot be without one, and several may be the windows of one dialogue.
     given_one = [has or isinstance(each, Dialogue) for has, each in zip(named, items, strict=True)]
-    return numbered_apart(read, given_one), False
+    return numbered_apart(_in_order(read), given_one), False
+
+
+def _in_order(dialogues: list[Dialogue]) -> list[Dialogue]:
+    """The same, of which it is logged where a field tells that they may stand newest first."""
+    warn_of_backwards((dialogue.utterances for dialogue in dialogues), "the dialogues")
+    return dialogues
 
 
 def _checked(dialogue: Dialogue, where: str) -> Dialogue:
@@ -393,4 +400,5 @@ def _from_frame(frame: Any) -> list[Dialogue]:
     )
     for identity, utterances in gathered.items():
         check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
+    warn_of_backwards(gathered.values(), "the DataFrame")
     return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]
