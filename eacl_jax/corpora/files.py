@@ -18,6 +18,7 @@ from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import decode, loads
 from eacl_jax.corpora.label_columns import LabelForms
+from eacl_jax.corpora.repeats import warn_of_annotators
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.tables import read_table
 from eacl_jax.errors import UserError
@@ -60,6 +61,9 @@ def read_file(
     forms = forms or LabelForms()
     found = _read(path, Reading(given, need, naming, forms))
     warn_of_backwards((item.dialogue.utterances for item in found), str(path))
+    # Each by its id: the file is named before.
+    spoken = ((f"dialogue {item.dialogue.id!r}", item.dialogue.utterances) for item in found)
+    warn_of_annotators(spoken, str(path))
     return found
 
 
