@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eacl_jax.corpora.alike import alike
 from eacl_jax.corpora.found import Found, Kept, Splits
 from eacl_jax.corpora.leaks import shared, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.texts import why_no_text
-from eacl_jax.dialogue import Taxonomy, Utterance, counted
+from eacl_jax.dialogue import Taxonomy, Utterance, count, counted
 from eacl_jax.errors import UserError
 
 logger = logging.getLogger("eacl_jax.corpora")
@@ -192,11 +193,11 @@ def check_emotions(
         )
 
 
-def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
+def warn_about(splits: Splits, taxonomy: Taxonomy, *, listed: bool = False) -> None:
     """Logs what is allowed but should be known: texts that are empty or hold HTML, a model's
     answers in place of annotations, fields that may be meant as emotions, splits without a label,
     dialogues, or parts of them, in two splits, labels that training does not have, or has once and
-    no other split does.
+    no other split does; and, where nobody has listed the labels, those that are nearly another one.
     """
     for split, found in splits.items():
         warn_of_answers(found, split)
@@ -258,7 +259,23 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
         for utterance in item.dialogue.utterances
         for label in utterance.labels
     }
-    if lone := [label for label in taxonomy.labels if seen[label] == 1 and label not in elsewhere]:
+    near = [] if listed else alike({label: seen[label] for label in taxonomy.labels})
+    for rare, often in near:
+        logger.warning(
+            "%s of train %s the label %r, and %s have %r: are these one? Then write them alike, as"
+            " the model learns two labels. If not, list all labels with config.data.labels.",
+            count(seen[rare], "utterance"),
+            "has" if seen[rare] == 1 else "have",
+            rare,
+            f"{seen[often]:,}",
+            often,
+        )
+    known = {rare for rare, _ in near}
+    if lone := [
+        label
+        for label in taxonomy.labels
+        if seen[label] == 1 and label not in elsewhere and label not in known
+    ]:
         logger.warning(
             "one training utterance alone, and none of the other splits, has the label %s: is it"
             " typed wrong? The model learns it as a label of its own.",
