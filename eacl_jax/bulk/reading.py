@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from eacl_jax.bulk.lines import BadLineError, Lines, Position
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora.backwards import Backwards
 from eacl_jax.corpora.forms import ANSWERED, DIALOGUE, LABELS, read_record
 from eacl_jax.corpora.jsonlines import decode
+from eacl_jax.corpora.order import Times
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -282,7 +284,7 @@ def read_jsonl(
         since answers have fields of these names, or labels are read from them.
       otherwise: how a user has JSON of other shapes read, for messages.
     """
-    seen = Seen()
+    seen, backwards = Seen(), Backwards()
     before = lines.position
     while line := lines.read():
         if not line.isspace():
@@ -309,6 +311,7 @@ def read_jsonl(
                     problem += f" {otherwise}"
             if not problem and not seen.add(dialogue.id):
                 problem = f"{lines.where}: {_twice(dialogue.id, record, number)}"
+            backwards.add(Times.of(dialogue.utterances))
             current = Gathering(
                 lines, wanted, lines.line, dialogue.id, problem, other=dialogue.other, before=before
             )
@@ -318,6 +321,7 @@ def read_jsonl(
                 )
             yield from current.items()
         before = lines.position
+    backwards.warn(lines.name)
 
 
 def _is_other_shape(record: Any) -> bool:

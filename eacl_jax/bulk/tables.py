@@ -11,6 +11,7 @@ from jaxtyping import Float
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
+from eacl_jax.corpora.backwards import Backwards
 from eacl_jax.corpora.columns import SEVERAL, find_columns, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
@@ -113,6 +114,7 @@ class Table:
         names = [self._header[column] for column in columns.turns]
         # Of the dialogue as a whole, which may be given in pieces.
         repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
+        backwards = Backwards()
         while row is not None:
             first, before = lines.line + 1, lines.position
             where = f"{lines.name} line {first}"
@@ -137,6 +139,7 @@ class Table:
                 if current.id != identity:
                     if waiting:
                         yield from waiting.added_to(current)
+                    backwards.add(times)
                     try:
                         times.check(begins)
                         repeats.end()
@@ -147,6 +150,7 @@ class Table:
             elif stray and row is None:
                 yield from Gathering(lines, wanted, lines.line, problem=stray).items()
             if row is None:
+                backwards.warn(lines.name)
                 break
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)

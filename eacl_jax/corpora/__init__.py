@@ -92,7 +92,8 @@ def load(data: DataConfig) -> Corpus:
                 f"the first {data.max_dialogues} dialogues of {', '.join(empty)} have no annotated"
                 " utterance; raise config.data.max_dialogues."
             )
-    warn_about(splits, taxonomy)
+    listed = bool(builder.LABELS or data.labels or data.groups or data.label_columns)
+    warn_about(splits, taxonomy, listed=listed)
     return Corpus(
         data.corpus,
         taxonomy,

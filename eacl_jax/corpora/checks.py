@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eacl_jax.corpora.alike import alike
 from eacl_jax.corpora.found import Found, Kept, Splits
-from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.leaks import shared, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.corpora.texts import why_no_text
@@ -193,11 +194,12 @@ def check_emotions(
         )
 
 
-def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
+def warn_about(splits: Splits, taxonomy: Taxonomy, *, listed: bool = False) -> None:
     """Logs what is allowed but should be known: texts that are empty, hold HTML or are a chat
     program's notes, a model's answers in place of annotations, fields that may be meant as
-    emotions, splits without a label, dialogues in two splits, labels that training does not have,
-    or has once and no other split does.
+    emotions, splits without a label, dialogues, or parts of them, in two splits, labels that
+    training does not have, or has once and no other split does; and, where nobody has listed the
+    labels, those that are nearly another one.
     """
     for split, found in splits.items():
         warn_of_answers(found, split)
@@ -231,12 +233,16 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
                     ", ".join(map(repr, parts[:3])) + (", ..." if len(parts) > 3 else ""),
                     right,
                 )
-            if leaked := repeated(splits[left], splits[right]):
+            if (leaked := shared(splits[left], splits[right])).utterances:
                 logger.warning(
-                    "%s of %s %s word for word in %s: scores on %s may flatter.",
-                    count(leaked, "dialogue"),
+                    "%s of the %s annotated utterances of %s, in %s of its dialogues, %s in %s too,"
+                    " with what is said before them (whoever says it): scores on %s may flatter."
+                    " Put dialogues that are alike, and parts of one, into one split.",
+                    f"{leaked.utterances:,}",
+                    f"{leaked.of:,}",
                     right,
-                    "occurs" if leaked == 1 else "occur",
+                    f"{leaked.dialogues:,}",
+                    "is" if leaked.utterances == 1 else "are",
                     left,
                     right,
                 )
@@ -256,7 +262,23 @@ def warn_about(splits: Splits, taxonomy: Taxonomy) -> None:
         for utterance in item.dialogue.utterances
         for label in utterance.labels
     }
-    if lone := [label for label in taxonomy.labels if seen[label] == 1 and label not in elsewhere]:
+    near = [] if listed else alike({label: seen[label] for label in taxonomy.labels})
+    for rare, often in near:
+        logger.warning(
+            "%s of train %s the label %r, and %s have %r: are these one? Then write them alike, as"
+            " the model learns two labels. If not, list all labels with config.data.labels.",
+            count(seen[rare], "utterance"),
+            "has" if seen[rare] == 1 else "have",
+            rare,
+            f"{seen[often]:,}",
+            often,
+        )
+    known = {rare for rare, _ in near}
+    if lone := [
+        label
+        for label in taxonomy.labels
+        if seen[label] == 1 and label not in elsewhere and label not in known
+    ]:
         logger.warning(
             "one training utterance alone, and none of the other splits, has the label %s: is it"
             " typed wrong? The model learns it as a label of its own.",

@@ -32,8 +32,10 @@ _USUAL = {
     ),
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
     "turn": (
-        """utteranceid utteranceidx utteranceindex utteranceno utterancenumber uttid uttidx uttno turn turnid turnidx turnno
-        turnnumber turnindex"""
+        """utteranceid utteranceidx utteranceindex utteranceno utterancenumber utteranceorder uttid uttidx uttindex uttno
+        uttnumber turn turnid turnidx turnno turnnumber turnindex turnorder messageidx messageindex messageno
+        messagenumber msgidx msgindex msgno msgnumber seq seqno seqnum seqnumber sequenceindex
+        sequenceno sequencenumber lineidx lineindex lineno linenumber"""
     ),
 }
 # EmotionLines' `annotation` is missing on purpose: it counts votes.

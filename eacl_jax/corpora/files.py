@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from eacl_jax.corpora import dailydialog_files, empathetic
+from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.columns import MAY_BE_ABSENT, PARTS, is_absent
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.jsonlines import decode, loads
 from eacl_jax.corpora.label_columns import LabelForms
+from eacl_jax.corpora.repeats import warn_of_annotators
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
 from eacl_jax.corpora.tables import read_table
 from eacl_jax.errors import UserError
@@ -57,7 +59,16 @@ def read_file(
     given = {part: name for part, name in (columns or {}).items() if name}
     need = PARTS if annotated else PARTS[:3]
     forms = forms or LabelForms()
-    reading = Reading(given, need, naming, forms)
+    found = _read(path, Reading(given, need, naming, forms))
+    warn_of_backwards((item.dialogue.utterances for item in found), str(path))
+    # Each by its id: the file is named before.
+    spoken = ((f"dialogue {item.dialogue.id!r}", item.dialogue.utterances) for item in found)
+    warn_of_annotators(spoken, str(path))
+    return found
+
+
+def _read(path: Path, reading: Reading) -> list[Found]:
+    given = reading.given
     if _begins_with(path, _PARQUET):
         return read_shapes(path, _parquet(path), reading)
     text = read_text(path)
@@ -85,10 +96,17 @@ def read_file(
     if first and not texts_alone and not any(separator in first for separator in SEPARATORS):
         raise UserError(
             f"{path} is neither a table nor JSON: its first line, {first!r:.60}, must name the"
-            f" columns {', '.join(need)}, with commas, semicolons or tabs between them. As JSON, a"
-            f" dialogue a line: {DIALOGUE}."
+            f" columns {', '.join(reading.need)}, with commas, semicolons or tabs between them. As"
+            f" JSON, a dialogue a line: {DIALOGUE}."
         )
-    return read_table(path, text, given=given, need=need, naming=naming, forms=forms)
+    return read_table(
+        path,
+        text,
+        given=given,
+        need=reading.need,
+        naming=reading.naming,
+        forms=reading.forms,
+    )
 
 
 def find_file(path: str | Path, what: str = "") -> Path:

@@ -4,30 +4,38 @@ order, as databases do.
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
 
 from eacl_jax.corpora.columns import turn_of, turns_in
-from eacl_jax.corpora.times import time_of
+from eacl_jax.corpora.times import clock_of, time_of
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.features.modality import MAY_BE_FEATURES
 from eacl_jax.files.headers import plain
 
 logger = logging.getLogger("eacl_jax.corpora")
 
 _DECIMAL = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
-_TIMES = frozenset(
-    "timestamp ts time datetime date created createdat createdtime creationtime sent sentat"  # noqa: SIM905
-    " senttime messagetime messagedate starttime start begin".split()
-)
+_NAMES = """
+timestamp timestampms ts time datetime date timeutc utctime dateutc utcdate localtime created
+createdat createdon createdtime createddate creationtime creationdate timecreated datecreated
+createdutc sent sentat senton senttime sentdate sendtime timesent datesent received receivedat
+receivedon messagetime messagedate messagetimestamp msgtime eventtime eventdate eventtimestamp
+posted postedat postedon posttime publishedat publishedon writtenat saidat spokenat starttime
+starttimes start starts startms startsec startseconds startedat startat begin begintime begins
+onset zeit zeitpunkt zeitstempel uhrzeit datum gesendet gesendetam gesendetum erstelltam beginn
+heure date heuredenvoi envoyele horodatage horodate fecha hora fechahora fechadeenvio enviado ora
+dataora inviato datahora enviadoem tijd tijdstip datumtijd verzonden
+"""
+_TIMES = frozenset(_NAMES.split())
+# Numbers that mostly tell an order, but that may number something else: an order of a shop.
+_NUMBERS = frozenset("order index idx line position pos row rowid rowno rownumber".split())  # noqa: SIM905
 
 
 def check_oldest_first(utterances: Iterable[Utterance], where: str) -> None:
     """Raises `UserError` as `Times.check` does, of the utterances of a whole dialogue."""
-    times = Times()
-    for utterance in utterances:
-        times.add(utterance)
-    times.check(where)
+    Times.of(utterances).check(where)
 
 
 class Times:
@@ -42,21 +50,57 @@ class Times:
         self._count = 0
         self._fields: dict[str, _Field] = {}
         self._numbers: dict[str, _Steps] = {}
+        self._others: dict[str, _Field] = {}
+
+    @classmethod
+    def of(cls, utterances: Iterable[Utterance]) -> Self:
+        """Those of a whole dialogue."""
+        times = cls()
+        for utterance in utterances:
+            times.add(utterance)
+        return times
 
     def add(self, utterance: Utterance) -> None:
         """Notes the next utterance."""
         other = utterance.other
         if not self._count:
-            self._fields = {name: _Field(other[name]) for name in other if plain(name) in _TIMES}
+            for name in other:
+                known = plain(name)
+                if known in _TIMES or known in _NUMBERS:
+                    self._fields[name] = _Field(other[name], numbers=known in _NUMBERS)
+                elif not MAY_BE_FEATURES.match(name):
+                    self._others[name] = _Field(other[name])
         self._count += 1
-        for name in [name for name in self._fields if other.get(name) in (None, "")]:
-            del self._fields[name]
-        for name, field in self._fields.items():
-            field.add(other[name])
-        names = list(other) if self._fields else []
+        for fields in (self._fields, self._others):
+            for name in [name for name in fields if other.get(name) in (None, "")]:
+                del fields[name]
+            for name, field in fields.items():
+                field.add(other[name])
+        for name in [name for name, field in self._others.items() if not field.falls]:
+            del self._others[name]
+        names = list(other) if self._fields or self._others else []
         for name in (names[number] for number in turns_in(names)):
             if (number := turn_of(other[name])) is not None:
                 self._numbers.setdefault(name, _Steps()).add(number)
+
+    @property
+    def _ordered(self) -> bool:
+        """Whether numbers of the utterances go on."""
+        return any(each.on and not each.back for each in self._numbers.values())
+
+    @property
+    def count(self) -> int:
+        """How many utterances there are."""
+        return self._count
+
+    @property
+    def falling(self) -> list[str]:
+        """Fields of other names whose whole numbers or times fall from each utterance to the next,
+        where nothing tells that the utterances are in order.
+        """
+        if self._count < 3 or self._ordered or any(each.goes_on for each in self._fields.values()):
+            return []
+        return list(self._others)
 
     def check(self, where: str) -> None:
         """Raises `UserError` where a field of three utterances or more tells a time for each of
@@ -68,9 +112,12 @@ class Times:
         depends on whether days or months stand first how they are ordered, so that nothing was
         looked at.
         """
-        if self._count < 3 or any(each.on and not each.back for each in self._numbers.values()):
+        if self._count < 3 or self._ordered:
             return
+        certain = any(field.goes_on for field in self._fields.values())
         for name, field in self._fields.items():
+            if field.is_weak and certain:
+                continue
             disorders = field.disorders
             if len(disorders) != 1:
                 _tell_unread(name, f"{field.first!r:.60}", where)
@@ -109,28 +156,75 @@ class _Steps:
 
 
 class _Field:
-    """The values of a field that tells times.
+    """The values of a field that may tell times.
 
     Attributes:
       first: of them.
     """
 
-    def __init__(self, first: Any) -> None:
+    def __init__(self, first: Any, *, numbers: bool = False) -> None:
+        """`numbers`: only whole ones count."""
         self.first = first
-        # Days first, and months first.
-        self._readings: dict[bool, _Steps] = {True: _Steps(), False: _Steps()}
+        readings = ("number",) if numbers else ("days first", "months first", "clock")
+        self._readings = {reading: _Steps() for reading in readings}
+        self._numbers = numbers
+        self._whole = True
 
     def add(self, value: Any) -> None:
-        for day_first in list(self._readings):
-            if (time := time_of(value, day_first)) is None:
-                del self._readings[day_first]
+        """Notes the next value."""
+        self._whole &= _is_whole(value)
+        for reading in list(self._readings):
+            if (time := _READINGS[reading](value)) is None:
+                del self._readings[reading]
             else:
-                self._readings[day_first].add(time)
+                self._readings[reading].add(time)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether a field that goes on says more of the order: the values are times of day without
+        a date, as "10:40", or numbers that may number something else.
+        """
+        return self._numbers or set(self._readings) == {"clock"}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether they are dates or numbers of seconds, and in order."""
+        steps = self._readings.values()
+        return bool(steps) and not self.is_weak and all(s.on and not s.back for s in steps)
+
+    @property
+    def falls(self) -> bool:
+        """Whether each is a whole number or a time, and before the one before it."""
+        steps = self._readings.values()
+        return bool(steps) and all(s.back == s.count for s in steps) and self._whole
 
     @property
     def disorders(self) -> set[str]:
         """What is wrong with their order, in each way in which all of them can be read."""
+        if self._numbers and not self._readings:
+            return {""}
+        if "clock" in self._readings and self._readings["clock"].on:
+            return {""}  # of several days, perhaps
         return {steps.disorder for steps in self._readings.values()}
+
+
+_READINGS: dict[str, Callable[[Any], float | None]] = {
+    "number": turn_of,
+    "days first": lambda value: time_of(value, True),
+    "months first": lambda value: time_of(value, False),
+    "clock": clock_of,
+}
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is no number with decimals, of which many a field falls."""
+    if turn_of(value) is not None:
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return not isinstance(value, bool)
+    return False
 
 
 class Decimals:

@@ -1,11 +1,11 @@
 """Other corpora that stage one learns from beside a run's corpus, each with labels of its own."""
 
 import dataclasses
-import unicodedata
 from collections.abc import Sequence
 
 from eacl_jax import corpora
 from eacl_jax.config import CORPORA, DataConfig
+from eacl_jax.corpora.texts import letters_of
 from eacl_jax.dialogue import Corpus, Dialogue
 from eacl_jax.errors import UserError
 
@@ -123,18 +123,13 @@ def without_utterances_of(
       dialogues: some of which are left out.
       held_out: those that a model is to be scored on.
     """
-    known = {_letters(u.text) for dialogue in held_out for u in dialogue.utterances}
+    known = {letters_of(u.text) for dialogue in held_out for u in dialogue.utterances}
     known = {letters for letters in known if len(letters.encode()) >= _LONG}
     return tuple(
         dialogue
         for dialogue in dialogues
-        if not any(_letters(u.text) in known for u in dialogue.utterances)
+        if not any(letters_of(u.text) in known for u in dialogue.utterances)
     )
-
-
-def _letters(text: str) -> str:
-    """What is left of a text however it was tokenized and encoded."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _several(corpus: Corpus) -> str:

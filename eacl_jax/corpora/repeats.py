@@ -1,19 +1,28 @@
 """Rows that are one utterance over again, as where each of its annotators has a row."""
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eacl_jax.corpora.columns import turn_of
+from eacl_jax.corpora.texts import letters_of
+from eacl_jax.dialogue import Utterance, counted
 from eacl_jax.errors import UserError
 from eacl_jax.files.headers import plain
 
+logger = logging.getLogger("eacl_jax.corpora")
+
+# Bytes of letters and digits; what is shorter is often said again.
+_LONG = 20
 # A turn of more utterances is looked into no further.
 _MOST = 1000
 # Columns that say who annotated a row, as `plain` has their names.
 _WHO = """
 annotator annotatorid annotatorname annotatedby rater raterid coder coderid labeler labelerid
-labeller labellerid labeledby labelledby workerid
+labeller labellerid labelername labellername labeledby labelledby worker workerid workername
+annotatorno annotatornumber annotatoremail codedby ratedby ratername codername assessor assessorid
+mturkid turker turkerid mturkworkerid crowdworker crowdworkerid
 """
 _ANNOTATORS = frozenset(_WHO.split())
 _REMEDY = (
@@ -137,3 +146,52 @@ def check_annotators(
                 f" are one utterance, as where each annotator has a row. {_REMEDY}; where all"
                 f" was repeated, rename {name!r}."
             )
+
+
+def warn_of_annotators(dialogues: Iterable[tuple[str, Sequence[Utterance]]], where: str) -> None:
+    """Logs how many dialogues have some utterances again with another annotator: those that
+    `check_annotators` does not refuse, as not all are.
+
+    A text that two annotators of a dialogue have may have been said again; it counts where it is
+    long, or where all that one annotator has is there before.
+
+    Args:
+      dialogues: where each stands, and its utterances.
+      where: all of them stand.
+    """
+    found = [
+        (at, *again) for at, utterances in dialogues if (again := _annotated_again(utterances))
+    ]
+    if found:
+        first, name, text = found[0]
+        logger.warning(
+            "%s: %s an utterance twice with two values of %r (first in %s: %r): if two people"
+            " annotated it, it was said once, but is read, learnt and scored as said again. %s;"
+            " where it was said again, nothing is amiss.",
+            where,
+            counted(len(found), "dialogue has", "dialogues have"),
+            name,
+            first,
+            f"{text:.60}",
+            _REMEDY,
+        )
+
+
+def _annotated_again(utterances: Sequence[Utterance]) -> tuple[str, str] | None:
+    """The field of annotators and the text of an utterance that is there again with another."""
+    for name in utterances[0].other if utterances else ():
+        if plain(name) not in _ANNOTATORS:
+            continue
+        by: dict[tuple[str, str], str] = {}
+        rows: dict[str, list[tuple[str, bool]]] = {}
+        for utterance in utterances:
+            given = utterance.other.get(name)
+            if who := str("" if given is None else given).strip():
+                first = by.setdefault((utterance.speaker, utterance.text.strip()), who)
+                rows.setdefault(who, []).append((utterance.text, first != who))
+        for of_one in rows.values():
+            again = [text for text, is_again in of_one if is_again]
+            long = [text for text in again if len(letters_of(text).encode()) >= _LONG]
+            if long or (again and len(again) == len(of_one)):
+                return name, (long or again)[0]
+    return None

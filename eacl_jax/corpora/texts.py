@@ -1,6 +1,7 @@
 """What can be the text of an utterance."""
 
 import dataclasses
+import unicodedata
 
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -50,3 +51,8 @@ def why_no_text(value: str) -> str:
             " decode the text again"
         )
     return ""
+
+
+def letters_of(text: str) -> str:
+    """What is left of a text however it was tokenized, encoded and capitalized."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))

@@ -7,8 +7,21 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 _HALF = re.compile(r"\b(\d{1,2})(:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*([ap])\.?m\b\.?", re.IGNORECASE)
-_ZONE = re.compile(r"\s*\b(?:UTC|GMT)$|\s+(?=[+-]\d\d:?\d\d$)")
+_ZONE = re.compile(r"\s*\b(?:UTC|GMT|Uhr)$|\s+(?=[+-]\d\d:?\d\d$)")
 _DATE = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)(?:,?\s+(?=\d))?")
+
+_CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d))?(?:[.,](\d{1,9}))?(?:\s*(?:Uhr|h))?")
+
+
+def clock_of(value: Any) -> float | None:
+    """The seconds of a time without a date, of a day or a recording, as "10:40", "9:40 PM" and
+    "00:20:57,256"; None where it is none.
+    """
+    text = _HALF.sub(_of_24_hours, value.strip()) if isinstance(value, str) else ""
+    found = _CLOCK.fullmatch(text) if len(text) < 40 else None
+    if not found:
+        return None
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(f"{found[3] or 0}.{found[4] or 0}")
 
 
 def time_of(value: Any, day_first: bool) -> float | None:
@@ -57,7 +70,7 @@ def _numeric(text: str, day_first: bool) -> datetime:
     parts = found[1], found[3], found[4]
     if len(parts[0]) == 4:
         year, month, day = map(int, parts)
-    elif day_first:
+    elif day_first or found[2] == ".":  # nobody writes months first with dots
         day, month, year = map(int, parts)
     else:
         month, day, year = map(int, parts)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.columns import find_part, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     LABELS,
@@ -31,7 +32,7 @@ from eacl_jax.corpora.forms import (
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.repeats import Repeats, warn_of_annotators
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.corpora.transcripts import (
@@ -95,7 +96,7 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
             " is in the file, as by open(...).read(), or use `eacl predict`."
         )
     if isinstance(given, (Dialogue, str, Mapping)):
-        return [_dialogue(given, "1", "the dialogue")], True
+        return _looked_at([_dialogue(given, "1", "the dialogue")]), True
     if hasattr(given, "columns"):
         return _from_frame(given, task), False
     if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
@@ -107,7 +108,7 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
         )
     items = list(given)
     if items and all(_is_utterance(item) for item in items):
-        return [read_utterances(items, "1", "the dialogue")], True
+        return _looked_at([read_utterances(items, "1", "the dialogue")]), True
     if some := [number for number, item in enumerate(items, 1) if _is_utterance(item)]:
         other = next(number for number in range(1, len(items) + 1) if number not in some)
         raise UserError(
@@ -128,7 +129,17 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
         )
     # A `Dialogue` cannot be without one, and several may be the windows of one dialogue.
     given_one = [has or isinstance(each, Dialogue) for has, each in zip(named, items, strict=True)]
-    return numbered_apart(read, given_one), False
+    return numbered_apart(_looked_at(read), given_one), False
+
+
+def _looked_at(dialogues: list[Dialogue], where: str = "the dialogues") -> list[Dialogue]:
+    """The same, of which it is logged where fields tell that they may stand newest first, or that
+    utterances are there once an annotator.
+    """
+    warn_of_backwards((each.utterances for each in dialogues), where)
+    spoken = ((f"dialogue {each.id!r:.60}", each.utterances) for each in dialogues)
+    warn_of_annotators(spoken, where)
+    return dialogues
 
 
 def _checked(dialogue: Dialogue, where: str) -> Dialogue:
@@ -403,4 +414,5 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
     )
     for identity, utterances in gathered.items():
         check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
-    return [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]
+    found = [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]
+    return _looked_at(found, "the DataFrame")

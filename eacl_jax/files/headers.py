@@ -1,5 +1,6 @@
 """Names of a table's columns, as people and programs write them."""
 
+import functools
 import unicodedata
 
 LABELS = frozenset(
@@ -10,6 +11,7 @@ features refused.
 """
 
 
+@functools.lru_cache(4096)  # asked of each row's
 def plain(name: str) -> str:
     """A column's name without capitals, blanks and punctuation."""
     return "".join(

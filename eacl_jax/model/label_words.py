@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 
 from eacl_jax.data.batching import LENGTH_STEP, Batch, collate, plan, round_up
 from eacl_jax.data.prompts import Example
+from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.model.scores import host_cosines
@@ -148,7 +149,7 @@ def label_batches(
 
 def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Makes sure that the encoder reads something else in each label's word, and warns of words
-    that it does not know.
+    that it does not know, or can only spell out, as they are of another script than its vocabulary.
 
     Returns:
       What it warned of.
@@ -159,7 +160,7 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         anchor, and the first would always be the answer. Or so are two words of one label.
     """
     same: dict[frozenset[tuple[int, ...]], list[str]] = {}
-    unknown = []
+    unknown, scripts = [], Scripts(tokenizer.get_vocab)
     words = dict(zip(taxonomy.labels, taxonomy.words, strict=True))
     owners, tokens = _tokenized(tokenizer, taxonomy, add_special_tokens=False)
     for index, label in enumerate(words):
@@ -171,7 +172,9 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
                 " to the encoder; leave one of them out."
             )
         same.setdefault(read, []).append(label)
-        if any(ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids) for ids in of_label):
+        if any(ids and 2 * ids.count(tokenizer.unk_token_id) > len(ids) for ids in of_label) or any(
+            map(scripts.unknown, wordings(words[label], label))
+        ):
             unknown.append(label)
     alike = [
         " and ".join(f"{label!r} ({words[label]!r})" for label in labels)
@@ -186,7 +189,8 @@ def check_words(tokenizer: Any, taxonomy: Taxonomy) -> tuple[str, ...]:
         )
     return _warned(
         "the encoder's tokenizer does not know the words of the labels"
-        f" {', '.join(map(repr, unknown))}: their anchors say nothing of what they mean",
+        f" {', '.join(map(repr, unknown))}: their anchors say nothing of what they mean."
+        " Give each a word or phrase in a language that the encoder reads: LABEL=WORD",
         unknown,
     )
 

@@ -67,12 +67,27 @@ def test_a_label_that_one_utterance_alone_has_is_reported(toy: Toy, caplog) -> N
 
     corpora.load(
         toy(
-            train=dialogues("joy", "joy", "jyo", "fear"),
+            train=dialogues("joy", "joy", "rage", "fear"),
             dev=dialogues("fear"),
             test=dialogues("joy"),
         )
     )
-    assert "has the label 'jyo': is it typed wrong?" in caplog.text
+    assert "has the label 'rage': is it typed wrong?" in caplog.text
+
+
+def test_a_label_that_is_nearly_another_one_is_reported_unless_listed(toy: Toy, caplog) -> None:
+    spoken = [
+        {"speaker": "A", "text": f"{n}", "emotion": "joy" if n > 1 else "joyy"} for n in range(22)
+    ]
+    other = [{"id": "2", "utterances": spoken[5:9]}]
+    data = toy(train=[{"id": "1", "utterances": spoken}], dev=other, test=other)
+    corpora.load(data)
+    assert (
+        "2 utterances of train have the label 'joyy', and 20 have 'joy': are these" in caplog.text
+    )
+    caplog.clear()
+    corpora.load(dataclasses.replace(data, labels=("joy", "joyy")))
+    assert "joyy" not in caplog.text
 
 
 def test_max_dialogues_cuts_each_split(toy: Toy) -> None:
@@ -103,7 +118,9 @@ def test_leak_between_splits_is_counted(toy: Toy, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING, "eacl_jax.corpora"):
         corpora.load(toy(test=[same, other]))
     assert [record.getMessage() for record in caplog.records] == [
-        "1 dialogue of test occurs word for word in train: scores on test may flatter."
+        "1 of the 2 annotated utterances of test, in 1 of its dialogues, is in train too, with what"
+        " is said before them (whoever says it): scores on test may flatter. Put dialogues that are"
+        " alike, and parts of one, into one split."
     ]
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from eacl_jax.corpora.files import read_file
+from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 
@@ -234,6 +235,7 @@ def test_a_log_of_several_chats_is_reported(tmp_path, caplog) -> None:
 
 # Of three rows of one speaker: their numbers, their texts, and the row that says one anew.
 REPEATED = [
+    ("worker", ("r1", "r2", "r3"), ("a", "a", "a"), 3),
     ("utterance_id", "001", ("a", "a", "b"), 3),
     ("utterance_id", "010", ("a", "b", "a"), 4),
     ("turn", "112", ("a", "a", "b"), 3),
@@ -252,10 +254,41 @@ def test_a_row_an_annotator_is_no_utterance(tmp_path, name, numbers, texts, line
     with pytest.raises(
         UserError,
         match=rf"file\.txt line {line}: (number \d in column '\w+', |'u1' in column '\w+', )?the speaker"
-        r" and the text are those of a row before \(.*file\.txt line 2\)( with another 'rater_id',"
+        r" and the text are those of a row before \(.*file\.txt line 2\)( with another '(rater_id|worker)',"
         r" as all .*)?, so the two are one utterance, .* each annotator",
     ):
         read(tmp_path, f"{HEADER},{name}\n{''.join(rows)}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (("x,Yes", "x,No", "y,Yes"), True),  # all that y has
+        (("x,Yes", "x,No", "y,Yes", "y,Well"), False),  # shared by two
+        (
+            ("x,That is so very good of you!", "x,No", "y,That is so very good of you!", "y,Well"),
+            True,
+        ),
+        (("x,Yes", "x,No", "x,Yes"), False),
+        (("x,Yes", "x,No", ",Yes"), False),
+    ],
+)
+def test_an_utterance_that_two_annotated_is_reported(tmp_path, rows, found, caplog) -> None:
+    lines = [f"{d},Ann,{row.split(',')[1]},joy,{row.split(',')[0]}\n" for d in "12" for row in rows]
+    content = f"{HEADER},worker\n{''.join(lines)}"
+    read(tmp_path, content)
+    assert (
+        "2 dialogues have an utterance twice with two values of 'worker' (first" in caplog.text
+    ) == found
+    assert len(caplog.messages) == found
+    said = [u.split(",") for u in rows]
+    for given in (
+        pd.read_csv(io.StringIO(content)),
+        [{"id": "1", "utterances": [{"speaker": "A", "text": t, "worker": w} for w, t in said]}],
+    ):
+        caplog.clear()
+        read_dialogues(given)
+        assert ("an utterance twice with two values of 'worker'" in caplog.text) == found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Dialogues of which two splits have a part, and those that only share an id."""
+"""What two splits share: dialogues of which both have a part, and utterances with their past."""
 
 import dataclasses
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.leaks import repeated, torn
+from eacl_jax.corpora.leaks import Shared, shared, torn
 from eacl_jax.dialogue import Dialogue, Utterance
 
 Rows = list[tuple[str, int, str]]
@@ -91,20 +91,69 @@ def test_ids_that_are_not_counted_are_one_dialogue_s() -> None:
     )
 
 
-def test_what_is_repeated_word_for_word_is_noticed_whatever_its_labels() -> None:
-    train = found(dialogues(3), "train")
+def split(*texts: tuple[str, ...], speakers: str = "AB", annotated: bool = True) -> list[Found]:
+    """Each a dialogue's."""
+    emotion = "joy" if annotated else None
+    return [
+        Found(
+            Dialogue(
+                f"{speakers}{number}",
+                tuple(Utterance(speakers[n % 2], text, emotion) for n, text in enumerate(of_one)),
+            ),
+            Path("x.csv"),
+        )
+        for number, of_one in enumerate(texts)
+    ]
+
+
+LONG = [
+    tuple(f"Sentence {turn} of talk {number}, which goes on." for turn in range(6))
+    for number in range(9)
+]
+
+
+@pytest.mark.parametrize(
+    ("again", "count"),
+    [
+        (split(*LONG[:2], speakers="XY"), 12),
+        (split(*(tuple(map(str.upper, each)) for each in LONG[:2])), 12),
+        (split(*(each[:3] for each in LONG)), 27),
+        (split(*(each[2:4] for each in LONG)), 18),
+        (split(("Something else.", *LONG[0][:2], *LONG[1][3:])), 1),
+        (split(*((text,) for text in LONG[0])), 6),
+        (split(*((each[3], "Something else.") for each in LONG)), 0),
+        (split(*(each[::-1] for each in LONG)), 0),
+    ],
+)
+def test_utterances_are_known_by_what_is_said_before_them(again: list[Found], count: int) -> None:
+    total = sum(len(item.dialogue.utterances) for item in again)
+    found = shared(split(*LONG), again)
+    assert found[:2] == (count, total)
+    assert torn(split(*LONG), again) == []
+    assert not shared(split(*LONG, annotated=False), again).utterances
+
+
+def test_short_texts_that_are_said_again_by_chance_do_not_count() -> None:
+    chance = [("Yeah.",), ("Oh my God!", "What?"), ("Thank you so much!",), ("\N{GRINNING FACE}",)]
+    others = [(f"This is quite another text, number {number}.",) for number in range(40)]
+    assert shared(split(*chance), split(*chance[:3], *others)) == Shared(0, 44, 0)
+    short = [(f"You are my number {number}!",) for number in range(9)]
+    assert shared(split(*short), split(*short, *others)) == Shared(9, 49, 9)
+    assert shared(split(("Yeah.",), ("Ok.",)), split(*[("Yeah.",), ("Ok.",)] * 9)).utterances == 0
+
+
+def test_labels_do_not_matter() -> None:
     again = [
         dataclasses.replace(
             item,
             dialogue=dataclasses.replace(
                 item.dialogue,
                 utterances=tuple(
-                    dataclasses.replace(spoken, emotion="joy", annotations=(("joy",),))
+                    dataclasses.replace(spoken, emotion="anger", annotations=(("joy",),))
                     for spoken in item.dialogue.utterances
                 ),
             ),
         )
-        for item in train[1:]
+        for item in split(*LONG[1:3])
     ]
-    assert repeated(train, again) == 2
-    assert torn(train, again) == []
+    assert shared(split(*LONG), again) == Shared(12, 12, 2)

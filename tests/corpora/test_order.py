@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from eacl_jax.bulk.lines import Lines
-from eacl_jax.corpora import order
+from eacl_jax.corpora import backwards, order
+from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
@@ -158,3 +159,111 @@ def test_numbers_that_go_on_say_the_order_wherever_they_stand():
     with pytest.raises(UserError, match="stands newest first, by 'time'"):
         read_dialogues(said)
     read_dialogues([{**each, "turn": n // 2} for n, each in enumerate(said)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("Order", (4, 2, 1, 3), "in no order"),
+        ("index", ("4", "2", "1", "3"), "in no order"),
+        ("line", (4, 3, 2), "newest first"),
+        ("line", ("I see.", "Oh.", "No."), ""),  # of a script
+        ("order", (771, 771, 771), ""),  # of a shop
+        ("Sent on", NEWEST, "newest first"),
+        ("event_time", NEWEST, "newest first"),
+        (
+            "Zeit",
+            ("03.02.2024 10:02 Uhr", "03.02.2024 10:01 Uhr", "04.01.2024 9:59"),
+            "newest first",
+        ),
+        ("time", ("00:20:58,256", "00:20:57,9", "00:19:59"), "newest first"),
+        ("time", ("23:59", "10:40 AM", "9:05", "22:00"), ""),  # of several days
+    ],
+)
+def test_columns_that_tell_an_order_have_many_names(name, values, found, caplog):
+    given = spoken(values, name)
+    if found:
+        with pytest.raises(UserError, match=f"stands {found}, by {name!r}"):
+            check_oldest_first(given, "x")
+    else:
+        check_oldest_first(given, "x")
+    dates = ("2024-05-12", "2024-05-13", "2024-05-14", "2024-05-15")
+    if name in ("Order", "index", "line", "time"):  # the dates are sure
+        check_oldest_first(
+            [
+                Utterance("A", "", other={**u.other, "date": d})
+                for u, d in zip(given, dates, strict=False)
+            ],
+            "x",
+        )
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("name", ["seq", "Message No", "line_number", "sequence_no"])
+def test_rows_are_sorted_by_the_usual_names_of_numbers(tmp_path, name):
+    rows = "".join(f"1,{n},A,text {n},joy\n" for n in (4, 2, 1, 3))
+    (tmp_path / "a.csv").write_text(f"dialogue,{name},speaker,text,emotion\n{rows}")
+    (found,) = read_file(tmp_path / "a.csv")
+    assert [u.text for u in found.dialogue.utterances] == [f"text {n}" for n in range(1, 5)]
+
+
+FALLS = "falls from each utterance to the next in {} of {} dialogue"
+
+
+@pytest.mark.parametrize(
+    ("name", "dialogues", "found"),
+    [
+        ("message_id", [(4, 3, 2, 1)], (1, 1)),
+        ("abgeschickt", [NEWEST, NEWEST, NEWEST[::-1]], (2, 3)),
+        ("message_id", [(4, 3, 2, 1), (1, 2, 3)], None),
+        ("message_id", [(4, 3, 2), (2, 1)], None),  # by chance
+        ("score", [(1.0, 0.9, 0.5, 0.1)] * 3, None),
+        ("page", [("Page 4", "Page 3", "Page 2", "Page 1")] * 3, None),
+        ("left", [(4, 3, 3, 2)] * 3, None),
+    ],
+)
+def test_other_fields_that_fall_are_reported(name, dialogues, found, caplog, monkeypatch):
+    monkeypatch.setattr(backwards, "_warned", set())
+    given = [spoken(values, name) for values in dialogues]
+    warn_of_backwards(given, "x")
+    assert len(caplog.messages) == bool(found)
+    assert not found or f"x: {name!r} {FALLS.format(*found)}" in caplog.text
+    caplog.clear()
+    numbered = [
+        [Utterance("A", "", other={**u.other, "turn": n}) for n, u in enumerate(said)]
+        for said in given
+    ]
+    warn_of_backwards(numbered, "x")
+    assert not caplog.messages
+
+
+def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch):
+    rows = [("1", "Ann", f"{n}", "joy", 9 - n) for n in range(5)]
+    table = "dialogue,speaker,text,emotion,message_id\n" + "".join(
+        ",".join(map(str, row)) + "\n" for row in rows
+    )
+    record = {
+        "id": "1",
+        "utterances": [{"speaker": s, "text": t, "message_id": at} for _, s, t, _, at in rows],
+    }
+    for kind, content in (("csv", table), ("jsonl", json.dumps(record) + "\n")):
+        (tmp_path / f"a.{kind}").write_text(content)
+    frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "message_id"])
+    readings = [
+        lambda: read_file(tmp_path / "a.csv"),
+        lambda: read_file(tmp_path / "a.jsonl"),
+        lambda: list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2)),
+        lambda: list(
+            items("jsonl", Lines(io.BytesIO(json.dumps(record).encode()), "chats", None), size=2)
+        ),
+        lambda: read_dialogues(frame),
+        lambda: read_dialogues(record),
+        lambda: read_dialogues([record]),
+        lambda: read_dialogues(record["utterances"]),
+    ]
+    for read in readings:
+        monkeypatch.setattr(backwards, "_warned", set())
+        caplog.clear()
+        read()
+        assert FALLS.format(1, 1) in caplog.text
+        assert len(caplog.messages) == 1
