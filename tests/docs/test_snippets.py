@@ -1,6 +1,7 @@
 """What the documents show is what the code does: Python runs, settings and options exist."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,26 @@ def test_one_file_is_divided_by_dialogue(project, monkeypatch):
     same = 2 * [names["dialogues"][0]] + names["dialogues"]
     first, second = names["divide"](same, 0.5)
     assert same[0] not in first or same[0] not in second
+
+
+def test_the_loop_over_files_answers_each_once(tmp_path):
+    """With a stand-in for the command, which notes its input and writes its output; the second time
+    for a file that is new.
+    """
+    (loop,) = (code for code in blocks("docs/how-to/command-line.md", "sh") if "basename" in code)
+    chats, program = tmp_path / "docs" / "how-to" / "chats", tmp_path / ".venv" / "bin" / "eacl"
+    chats.mkdir(parents=True)
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$5" >> asked; touch "$7"\n')
+    program.chmod(0o755)
+    for name in ("a b.csv", "c.csv", "d.csv"):
+        (chats / name).write_text("")
+        if name != "a b.csv":
+            subprocess.run(["sh", "-c", loop], cwd=tmp_path, check=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [Path(each).name for each in asked] == ["a b.csv", "c.csv", "d.csv"]
+    answers = sorted(path.name for path in (tmp_path / "runs" / "answers").iterdir())
+    assert answers == ["a b.csv.jsonl", "c.csv.jsonl", "d.csv.jsonl"]
 
 
 @pytest.mark.parametrize("page", PAGES)
