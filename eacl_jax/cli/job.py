@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -256,7 +257,12 @@ class Job:
         except OSError as error:
             raise _unreadable(path, error) from error
         if stat.S_ISDIR(found.st_mode):
-            raise UserError(f"--input: {path} is a folder; name a file of dialogues.")
+            each = 'eacl predict ... --input "$f" --output "ANSWERS/$(basename "$f").jsonl"'
+            raise UserError(
+                f"--input: {path} is a folder; name a file of dialogues. All files of it, each with"
+                f" its answers in another folder that is there:\n  for f in"
+                f" {shlex.quote(str(path))}/*; do {each}; done"
+            )
         return found if stat.S_ISREG(found.st_mode) else None
 
     @contextlib.contextmanager

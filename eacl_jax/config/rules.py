@@ -263,7 +263,11 @@ def _of_data(config: "Config") -> Iterator[Problem]:
     files = {split: getattr(data, split) for split in ("train", "dev", "test")}
     if data.corpus == "custom" and not all(files.values()):
         field = "data.train, data.dev and data.test"
-        yield field, 'must each name a file when data.corpus is "custom"', files
+        rule = (
+            'must each name a file when data.corpus is "custom"; docs/how-to/own-corpus.md ("One'
+            ' file alone") divides one into three'
+        )
+        yield field, rule, files
 
 
 def _of_evaluation(config: "Config") -> Iterator[Problem]:

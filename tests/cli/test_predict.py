@@ -680,7 +680,11 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
     ("arguments", "message"),
     [
         (["--input=no.jsonl"], "--input: no.jsonl does not exist; name a file of dialogues"),
-        (["--input=folder.csv"], "--input: folder.csv is a folder"),
+        (
+            ["--input=folder.csv"],
+            "--input: folder.csv is a folder; name a file of dialogues. All files of it, each with"
+            " its answers in another folder that is there:\n  for f in folder.csv/*; do eacl predict",
+        ),
         (
             ["--input=chats.log"],
             (

@@ -1,11 +1,15 @@
 """What the documents show is what the code does: Python runs, settings and options exist."""
 
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eacl_jax.config import Config
+from eacl_jax.corpora.files import read_file
+from eacl_jax.errors import UserError
 from tests.stubs.commands import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +71,46 @@ def test_a_corpus_of_the_how_to_can_be_loaded(project, monkeypatch, tmp_path):
     exec(compile(code, "docs/how-to/new-corpus.md", "exec"), names)
     data = DataConfig(dir=str(ROOT / "eacl_jax" / "corpora" / "smalltalk_data"))
     assert len(names["Podcasts"].from_config(data, tmp_path).dialogues()["train"]) == 654  # type: ignore[attr-defined]
+
+
+def test_one_file_is_divided_by_dialogue(project, monkeypatch):
+    page = "docs/how-to/own-corpus.md"
+    monkeypatch.chdir(project)
+    names: dict[str, Any] = {"__name__": "snippet"}
+    (code,) = blocks(page, "python")
+    exec(compile(code, page, "exec"), names)
+    parts = [read_file(f"runs/mine-{split}.jsonl") for split in ("train", "dev", "test")]
+    assert [len(part) for part in parts] == [len(names[name]) for name in ("train", "dev", "test")]
+    assert all(parts)
+    divided = sorted((found.dialogue for part in parts for found in part), key=lambda d: d.id)
+    assert divided == sorted(names["dialogues"], key=lambda d: d.id)
+    # The page that an error names.
+    with pytest.raises(UserError, match=re.escape(f'{page} ("One file alone")')):
+        Config.from_mapping({"data": {"corpus": "custom", "train": "all.csv"}})
+    assert "\n## One file alone\n" in PAGES[page]
+    same = 2 * [names["dialogues"][0]] + names["dialogues"]
+    first, second = names["divide"](same, 0.5)
+    assert same[0] not in first or same[0] not in second
+
+
+def test_the_loop_over_files_answers_each_once(tmp_path):
+    """With a stand-in for the command, which notes its input and writes its output; the second time
+    for a file that is new.
+    """
+    (loop,) = (code for code in blocks("docs/how-to/command-line.md", "sh") if "basename" in code)
+    chats, program = tmp_path / "docs" / "how-to" / "chats", tmp_path / ".venv" / "bin" / "eacl"
+    chats.mkdir(parents=True)
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$5" >> asked; touch "$7"\n')
+    program.chmod(0o755)
+    for name in ("a b.csv", "c.csv", "d.csv"):
+        (chats / name).write_text("")
+        if name != "a b.csv":
+            subprocess.run(["sh", "-c", loop], cwd=tmp_path, check=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [Path(each).name for each in asked] == ["a b.csv", "c.csv", "d.csv"]
+    answers = sorted(path.name for path in (tmp_path / "runs" / "answers").iterdir())
+    assert answers == ["a b.csv.jsonl", "c.csv.jsonl", "d.csv.jsonl"]
 
 
 @pytest.mark.parametrize("page", PAGES)
