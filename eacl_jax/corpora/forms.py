@@ -33,7 +33,10 @@ DIALOGUE = (
     '{"id": ..., "utterances": [{"speaker": ..., "text": ...}, ...]} or {"id": ..., "transcript":'
     ' "Ann: ...\\nBen: ..."}'
 )
-ANSWERED = frozenset({"confidence", "probabilities", "cosines", "truncated", "unknown_text"})
+POSSIBLE = "possible"
+ANSWERED = frozenset(
+    {"confidence", "probabilities", "cosines", "truncated", "unknown_text", POSSIBLE}
+)
 """Fields that an answer adds to an utterance: of an answer that is given as a question, these are
 left out."""
 LABELS = ("emotion", "emotions", "annotations")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY
+from eacl_jax.corpora.forms import ANSWERED, POSSIBLE, PROBABILITY
 from eacl_jax.corpora.found import Kept
 from eacl_jax.corpora.labels import clean_label
 
@@ -23,7 +23,8 @@ def kept_of(fields: Mapping[str, Any], emotion: str | None) -> Kept:
         else ((found[1], fields[name]) for name in fields if (found := PROBABILITY.fullmatch(name)))
     )
     probabilities = {clean_label(str(label)): _probability(value) for label, value in pairs}
-    if not probabilities and not ANSWERED & fields.keys():
+    # Others than answers have a field of this name, too.
+    if not probabilities and not (ANSWERED - {POSSIBLE}) & fields.keys():
         return Kept.NO_ANSWER
     known = [each for each in probabilities.values() if each is not None]
     if emotion is None or not known or len(known) < len(probabilities):

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from eacl_jax.corpora.forms import POSSIBLE
 from eacl_jax.corpora.labels import NONE
 from eacl_jax.dialogue import count
 
@@ -14,14 +15,13 @@ ANSWER = (
     "emotion",
     "emotions",
     "confidence",
-    "possible",
+    POSSIBLE,
     "probabilities",
     "cosines",
     "truncated",
     "unknown_text",
 )
 """Fields of an answer to an utterance, those of one label and those of several; see `answered`."""
-POSSIBLE = "possible"
 OTHER = "other"
 """Stands for the fields that an utterance came with."""
 

@@ -20,6 +20,7 @@ from eacl_jax.corpora.kept import kept_of
         ({"probabilities": {"joy": 0.7, "anger": 0.3}}, Kept.SAME),
         ({"probabilities": {"joy": 0.7, "anger": None}}, Kept.UNKNOWN),
         ({"ticket": "7"}, Kept.NO_ANSWER),
+        ({"possible": "joy;anger"}, Kept.NO_ANSWER),
     ],
 )
 def test_what_an_emotion_is_to_the_answer_beside_it(fields, expected):

@@ -37,6 +37,16 @@ def test_a_coverage_gives_the_labels_that_are_as_probable(recognizer):
     assert none.to_rows()[0]["possible"] == "[]"
 
 
+def test_an_answer_that_is_asked_again_has_its_new_labels(recognizer):
+    asked = recognizer.predict(DIALOGUES[0], coverage=0.5).to_json()
+    for utterance in asked["utterances"]:
+        utterance["possible"] = ["of before"]
+    for answer in recognizer.predict(asked):
+        assert "possible" not in answer.to_json()
+    for answer in recognizer.predict(asked, coverage=0.9):
+        assert answer.to_json()["possible"] == list(answer.possible)
+
+
 def test_sets_are_saved_and_checked(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")
     loaded = EmotionRecognizer.from_pretrained(tmp_path / "model")

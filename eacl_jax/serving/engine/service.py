@@ -187,6 +187,7 @@ class Service:
         *,
         index: int | None = None,
         peer: str = "",
+        check: Callable[[Mapping[str, str]], object] = lambda labels: None,
     ) -> Turn:
         """Adds an utterance to a conversation. Where it fails, nothing is added.
 
@@ -198,6 +199,7 @@ class Service:
           sound: the utterance's, if it has one.
           index: that the caller expects the utterance to get there, from 0; None for any.
           peer: as of `predict`.
+          check: is called with the labels that it is to be answered by, and may raise.
 
         Raises:
           ApiError: as `predict`; 409, the conversation began with other labels, or the utterance
@@ -220,6 +222,7 @@ class Service:
                 if len(conversation) and labels and labels != conversation.labels:
                     raise _other_labels(identity, conversation.labels or self.recognizer.labels)
                 labels = labels or conversation.labels
+                check(labels)
                 heard = await self.hearing.features(sound) if sound else {}
                 utterance = _with_features(utterance, heard)
                 job = self._job(labels, on_long)

@@ -198,8 +198,7 @@ def api(service: Service) -> APIRouter:
         check_fields(asked)
         utterance = utterance_of(asked, limits, modalities)
         labels = labels_of(asked.labels, limits)
-        known = service.conversations.find(id)
-        cover = covered(asked, labels or (known.labels if known else ()))
+        cover = covered(asked, labels)
         sound = sound_of(asked, utterance, limits, service.hearing)
         sounds = [sound] if sound else []
         work = service.say(
@@ -210,6 +209,7 @@ def api(service: Service) -> APIRouter:
             sound,
             index=asked.index,
             peer=peer_of(request.client),
+            check=lambda in_force: covered(asked, in_force),
         )
         turn = await in_time_or_why(request, work, asked)
         notes = [*missing([Dialogue(id, (utterance,))], sounds), *no_speech([utterance])]
