@@ -27,10 +27,22 @@ _BARE = re.compile(
 _TITLE = re.compile(r"\[LINE\]|KakaoTalk Chats? with|.{1,40}님과 카카오톡 대화")
 _SECONDS = re.compile(r"\d[:.]\d{2}[:.]\d{2}")
 
-# What an e-mail is about, its sender and its recipients; also in German, French, Spanish and Italian.
-_SUBJECT = frozenset(("subject", "betreff", "objet", "asunto", "oggetto"))
+# Fields of an e-mail's head by language: what it is about, its sender and its recipients.
+_SUBJECTS = {
+    "subject": {"from", "to"},
+    "betreff": {"von", "an"},
+    "objet": {"de", "à"},
+    "asunto": {"de", "para"},
+    "assunto": {"de", "para"},
+    "oggetto": {"da", "a"},
+}
 _LONGEST_FIELD, _LONGEST_STAMP = 20, 60
-_MAIL = _SUBJECT | {"from", "to", "von", "an", "de", "à", "para", "da", "a"}
+_HEAD = set(_SUBJECTS).union(
+    *_SUBJECTS.values(),
+    ("date", "datum", "data", "fecha", "sent", "gesendet", "envoyé", "enviado", "inviato"),
+    ("cc", "bcc", "reply-to", "return-path", "received", "delivered-to", "message-id"),
+    ("mime-version", "content-type"),
+)
 
 
 def is_stamp(text: str) -> bool:
@@ -56,8 +68,10 @@ class Unread:
         self._timed = self._bare = self._plainly_bare = self._columns = 0
         self._of_kind: dict[str, tuple[str, int]] = {}  # the first line of each
 
-        # Names of an e-mail's head, which stand before a colon as speakers do.
-        self._mail: dict[str, int] = {}
+        # Fields of an e-mail's head, which stand before a colon as speakers do: only the first
+        # lines that do so may be one, with no field twice.
+        self._head: dict[str, int] = {}
+        self._below_head = self._no_head = False
 
     def add(self, line: str, number: int, speaker: str) -> None:
         """Counts an utterance.
@@ -69,9 +83,7 @@ class Unread:
         """
         self._lines += 1
         self._named += bool(speaker)
-        field, colon, _ = line[:_LONGEST_FIELD].partition(":")
-        if colon and (field := field.strip().casefold()) in _MAIL:
-            self._mail.setdefault(field, number)
+        self._add_to_head(line, number, speaker)
         if not speaker and begins_like_a_name(line):
             self._label = self._label if self._labelled else (line, number)
             self._labelled += 1
@@ -94,10 +106,24 @@ class Unread:
             self._plainly_bare += bool(bare["at"] or _SECONDS.search(line))
             self._of_kind.setdefault("bare", (line, number))
 
+    def _add_to_head(self, line: str, number: int, speaker: str) -> None:
+        field, colon, _ = line[:_LONGEST_FIELD].partition(":")
+        field = field.strip().casefold()
+        if not colon or field not in _HEAD:
+            # What names nobody may stand above a head, and a long field goes on in a second line.
+            self._below_head |= bool(speaker or (self._head and not line[:1].isspace()))
+        elif field in self._head:
+            self._no_head |= "from" not in self._head  # of speakers, one who speaks again
+        elif not self._below_head:
+            self._head[field] = number
+
     def check(self) -> None:
         """Raises `UserError` where most lines hold what is not read, or this is an e-mail."""
-        if self._mail.keys() & _SUBJECT and self._mail.keys() - _SUBJECT:
-            number = min(self._mail.values())
+        head = self._head.keys()
+        if not self._no_head and any(
+            subject in head and people & head for subject, people in _SUBJECTS.items()
+        ):
+            number = min(self._head.values())
             raise UserError(
                 f"{self._name} line {number}: this is the head of an e-mail, which names no speakers;"
                 " give the utterances alone, as in 'Ann: I got it!', without quoted lines."
