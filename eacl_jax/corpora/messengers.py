@@ -10,9 +10,11 @@ from eacl_jax.corpora.names import MARKS, has_capitals, is_name
 COLUMNS, BRACKETS = "columns", "brackets"
 """Styles: `10:31<TAB>Ann<TAB>hi`, as LINE has it, and `[Ann] [10:31 AM] hi`, as KakaoTalk does."""
 
-_HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
+HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
+"""Of the day, before a time: 오전 10:31."""
+
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
-_CLOCK = rf"(?:{_HALF_FIRST}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_CLOCK = rf"(?:{HALF_FIRST}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
 _TIMED = re.compile(rf"[{MARKS}]*(?:{_DATE},?\s)?{_CLOCK}\t")
 _COLUMNS = re.compile(rf"{_TIMED.pattern}(?P<name>[^\t]{{1,60}})\t(?P<text>[^\t]*)$", re.DOTALL)
 _BRACKETS = re.compile(rf"\[(?P<name>[^\t]{{1,60}}?)\]\s\[{_CLOCK}\](?:\s|$)")

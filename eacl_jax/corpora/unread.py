@@ -2,6 +2,7 @@
 
 import re
 
+from eacl_jax.corpora.messengers import HALF_FIRST
 from eacl_jax.corpora.names import MARKS, begins_like_a_name
 from eacl_jax.errors import UserError
 
@@ -9,10 +10,22 @@ _FEWEST = 3
 _DATE = re.compile(
     rf"[\s\[({MARKS}]*\d{{1,4}}[\s{MARKS}]*[./年년-][\s{MARKS}]*\d{{1,2}}[\s{MARKS}]*[./月월-][\s{MARKS}]*\d{{1,4}}"
 )
-# A time, at a line's beginning or end; and lines of a date or time alone.
-_TIME = r"(?:[^\W\d_]{1,3}\.?\s?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:\s?[^\W\d_]\.?\s?[Mm]\b\.?|\s?(?:Uhr|Z))?"
-_BEGINS_AT = re.compile(rf"[\[(]?{_TIME}(?=[\])\s|,-])")
-_ENDS_AT = re.compile(rf"(?<![\w:.]){_TIME}[\])]?$")
+# A time in figures: 10.50 alone is a price.
+_HALF_BEHIND = r"(?:\s?[^\W\d_]\.?\s?[Mm]\b\.?)"
+_ANY_FIGURES = (
+    rf"\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:[.,]\d{{1,6}})?(?:{_HALF_BEHIND}|\s?(?:Uhr|Z))?"
+)
+_FIGURES = (
+    rf"(?!\d{{1,2}}\.\d{{2}}(?!\d|[:.]\d{{2}}(?!\d)|{_HALF_BEHIND}|\s?(?:Uhr|Z)\b)){_ANY_FIGURES}"
+)
+# At a line's beginning, with more behind it, or at its end, apart from what is there: a time that
+# somebody gives, `ok 11:10`, is a part of what they say. And lines of a date or time alone.
+_BEGINS_AT = re.compile(rf"[\[(]?(?:{HALF_FIRST}\s?)?{_FIGURES}(?=[\])\s|,-]+[^\])\s|,-])")
+_ENDS_AT = re.compile(
+    rf"(?:\t|\s{{2,}}|[\[(])(?:(?:{HALF_FIRST}|[^\W\d_]{{1,3}}\.?)\s?)?{_FIGURES}[\])]?$"
+)
+_HALF_OR_DAY = r"(?:[^\W\d_]{1,3}\.?\s?)?"
+_TIME = rf"{_HALF_OR_DAY}{_FIGURES}"
 _WORD = r"(?:[^\W\d_]{1,10}[.,]?\s)"  # a weekday, a month; `at`, `um`
 _DAY = (
     r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{2,4}\.?|\d{4}[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일]"
@@ -20,7 +33,7 @@ _DAY = (
 )
 _RULE = r"[\[(\s–—=-]*"
 _BARE = re.compile(
-    rf"{_RULE}(?:(?P<day>{_WORD}?{_DAY})(?:[,T\s]+{_WORD}?(?P<at>{_TIME}))?|(?P<time>{_TIME}))"
+    rf"{_RULE}(?:(?P<day>{_WORD}?{_DAY})(?:[,T\s]+{_WORD}?(?P<at>{_HALF_OR_DAY}{_ANY_FIGURES}))?|(?P<time>{_TIME}))"
     r"(?:\s\([^()]{1,30}\))?[\])\s–—=-]*"
 )
 # Above an export of LINE or KakaoTalk.
@@ -63,9 +76,10 @@ class Unread:
         self._labelled, self._label = 0, ("", 0)
         # Lines without a name that begin with a date.
         self._dated, self._date = 0, ("", 0)
-        # Lines without a name that begin or end with a time; that are a date or time alone, of these
-        # such as nobody says; and that have columns.
-        self._timed = self._bare = self._plainly_bare = self._columns = 0
+        # Lines without a name that begin with a time; that end with one; that are a date or time
+        # alone, of these such as nobody says; and that have columns.
+        self._begun = self._ended = 0
+        self._bare = self._plainly_bare = self._columns = 0
         self._of_kind: dict[str, tuple[str, int]] = {}  # the first line of each
 
         # Fields of an e-mail's head, which stand before a colon as speakers do: only the first
@@ -95,9 +109,12 @@ class Unread:
             self._of_kind["title"] = (line, number)
         if speaker:
             return
-        if _BEGINS_AT.match(line[:_LONGEST_STAMP]) or _ENDS_AT.search(line[-_LONGEST_STAMP:]):
-            self._timed += 1
-            self._of_kind.setdefault("timed", (line, number))
+        begins = bool(_BEGINS_AT.match(line[:_LONGEST_STAMP]))
+        ends = bool(_ENDS_AT.search(line[-_LONGEST_STAMP:]))
+        self._begun += begins
+        self._ended += ends
+        for kind in ("begun",) * begins + ("ended",) * ends:
+            self._of_kind.setdefault(kind, (line, number))
         if "\t" in line:
             self._columns += 1
             self._of_kind.setdefault("columns", (line, number))
@@ -174,10 +191,12 @@ class Unread:
                 " which name, time and text have a line each are not read: write an utterance a"
                 " line, 'Ann: I got it!', without dates and times."
             )
-        if self._timed >= _FEWEST and 2 * self._timed > self._lines:
-            line, number = self._of_kind["timed"]
+        # An export has its times in one column.
+        timed, kind = max((self._begun, "begun"), (self._ended, "ended"))
+        if timed >= _FEWEST and 2 * timed > self._lines:
+            line, number = self._of_kind[kind]
             raise UserError(
-                f"{self._name} line {number}: {line!r:.60} and {self._timed - 1} more of"
+                f"{self._name} line {number}: {line!r:.60} and {timed - 1} more of"
                 f" {self._lines} lines hold a time, but no name can be read from them; write"
                 " 'Ann: I got it!', or leave the times out."
             )
