@@ -243,6 +243,7 @@ class TranscriptLines:
             if pair := tabbed(line.strip()):
                 yield from self._read_tabbed(pair, line, number)
                 return
+            yield from self._as_tabbed()
             if self._style == _TABS:
                 raise UserError(
                     f"{self._where(number)}: a name and a tab were expected, as on the lines"
@@ -352,6 +353,7 @@ class TranscriptLines:
             and not self._open.speaker
         ):
             self._refuse_dates_below(self._open.line)
+        yield from self._as_tabbed()
         if self.waits or self._tabbed or self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
@@ -371,13 +373,18 @@ class TranscriptLines:
             yield self._utterance(*pair, number)
             return
         self._tabbed.append((line, number))
+        if self._columns.again:
+            yield from self._as_tabbed()
+        elif len(self._tabbed) > _MOST_UNSURE:
+            yield from self._as_plain()
+
+    def _as_tabbed(self) -> Iterator[ReadUtterance]:
+        """The lines so far as names and texts, where they surely are."""
         if len(self._tabbed) > 1 and self._columns.sure:
             self._style = _TABS
             for each, at in self._tabbed:
                 yield self._utterance(*(tabbed(each.strip()) or ("", "")), at)
             self._tabbed = []
-        elif len(self._tabbed) > _MOST_UNSURE:
-            yield from self._as_plain()
 
     def _where(self, number: int) -> str:
         return f"{self._name} line {number}"

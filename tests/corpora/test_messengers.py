@@ -88,6 +88,7 @@ def both(text: str) -> list[list[tuple[str, str]]]:
             "Ann\tSo late\nBen\tOh: no\nAnn\tyes",
             [("Ann", "So late"), ("Ben", "Oh: no"), ("Ann", "yes")],
         ),
+        ("Ann\tSo it is\nBen\tOh no!", [("Ann", "So it is"), ("Ben", "Oh no!")]),
         ("2024-05-12 10:31\tAnn\tI got it!", [("Ann", "I got it!")]),
         ("Ann 2024-05-12 10:31:05\nhi", [("Ann", "hi")]),
     ],
@@ -147,6 +148,14 @@ def test_blank_lines_end_dialogues_of_names_before_tabs():
         ("10.31 Uhr Ann so\n10.32.05 Ben oh\n10.33 am Ann yes", "line 1: .* hold a time"),
         ("So late\tanger\nLucky\tjoy", "line 1: .* have tabs in them"),
         ("I am late again\tanger\nLucky\tjoy", "line 1: .* have tabs in them"),
+        (
+            "Great\tI feel joy today\nWhat\tI was surprised by\nOkay\tneutral and calm",
+            "line 1: .* have tabs in them",
+        ),
+        (
+            "10:31\tGreat\tI feel joy\n10:32\tWhat\tI was scared\n10:33\tOkay\tso I am calm",
+            "may be times, names and texts, or times",
+        ),
         ("1\tAnn\tSo late\n2\tBen\tOh no!", "line 1: .* have tabs in them"),
         ("10:31\tSo late\tanger\n10:32\tLucky\tjoy", "may be times, names and texts, or times"),
         ("Ann\tSo late\nBen\tOh no!\nAnn: yes", "line 3: a name and a tab were expected"),
