@@ -2,7 +2,7 @@
 
 import re
 
-from eacl_jax.corpora.messengers import HALF_FIRST
+from eacl_jax.corpora.messengers import COLUMNS, HALF_FIRST, is_day
 from eacl_jax.corpora.names import MARKS, begins_like_a_name
 from eacl_jax.errors import UserError
 
@@ -80,6 +80,8 @@ class Unread:
         # alone, of these such as nobody says; and that have columns.
         self._begun = self._ended = 0
         self._bare = self._plainly_bare = self._columns = 0
+        # Of the last, dates alone, while there is nothing but these and lines that begin with a time.
+        self._days: int | None = 0
         self._of_kind: dict[str, tuple[str, int]] = {}  # the first line of each
 
         # Fields of an e-mail's head, which stand before a colon as speakers do: only the first
@@ -108,11 +110,20 @@ class Unread:
         if self._lines == 1 and _TITLE.match(line[:_LONGEST_STAMP]):
             self._of_kind["title"] = (line, number)
         if speaker:
+            self._days = None
             return
         begins = bool(_BEGINS_AT.match(line[:_LONGEST_STAMP]))
         ends = bool(_ENDS_AT.search(line[-_LONGEST_STAMP:]))
         self._begun += begins
         self._ended += ends
+        if self._days is not None and not begins:
+            bare_day = (
+                len(line) < _LONGEST_STAMP and (found := _BARE.fullmatch(line)) and found["day"]
+            )
+            day = is_day(line, COLUMNS) or (bare_day and not found["at"])
+            self._days = self._days + 1 if day else None
+        elif self._days == 0:
+            self._days = None  # no date above it
         for kind in ("begun",) * begins + ("ended",) * ends:
             self._of_kind.setdefault(kind, (line, number))
         if "\t" in line:
@@ -193,7 +204,9 @@ class Unread:
             )
         # An export has its times in one column.
         timed, kind = max((self._begun, "begun"), (self._ended, "ended"))
-        if timed >= _FEWEST and 2 * timed > self._lines:
+        if below_days := bool(self._days and self._begun):  # as LINE has them, a few are enough
+            timed, kind = self._begun, "begun"
+        if below_days or (timed >= _FEWEST and 2 * timed > self._lines):
             line, number = self._of_kind[kind]
             raise UserError(
                 f"{self._name} line {number}: {line!r:.60} and {timed - 1} more of"

@@ -142,6 +142,11 @@ def test_blank_lines_end_dialogues_of_names_before_tabs():
             "line 1: .* 2 more of 3 lines hold a time",
         ),
         (
+            "2024.05.12 Sunday\n10:31 Ann hi\n10:32 Ben hello there",
+            "line 2: .* 1 more of 3 lines hold a time",
+        ),
+        ("2024-05-12\n10:31 Ann hi\n2024-05-13\n10:32 Ben yo", "line 2: .* hold a time"),
+        (
             "so late  10:31\noh no (오전 10:32)\nyes\t10.33 am",
             "line 1: .* 2 more of 3 lines hold a time",
         ),
@@ -175,6 +180,8 @@ def test_layouts_that_are_not_surely_read_are_refused(text, match):
         "10:30 is fine\nthen come",
         "Ann: when?\nBen: 2024-05-12 10:31",
         "10:31:05",
+        "2024.05.12 Sunday\n10:31 would do\nOr later",
+        "10:31 would do\n2024.05.12 Sunday\nso",
         "It is 10.50\nToo much, 9.20\nok 9.90\ndeal 9.80",
         "1.30 is fine\n2.45 then\n3.15 ok",
         "10.50\n9.20\n9.80\ndeal",
