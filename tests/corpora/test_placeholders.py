@@ -114,6 +114,32 @@ def test_pictures_of_other_programs(chat):
     assert read(chat) == [("Ben", "see you there")]
 
 
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("File: where did you put it?", True),
+        ("File: notes.pdf is lost", True),
+        ("contact: ask Bob, he knows", True),
+        ("Map: here", True),
+        ("파일: 어디에 있어?", True),
+        ("지도: 여기", True),
+        ("연락처: 너한테 줄까?", True),
+        ("보이스톡 할까?", True),
+        ("File: notes.pdf", False),
+        ("파일: 회의 자료.hwp", False),
+        ("지도: 서울 강남구 테헤란로 123", False),
+        ("연락처: 010-1234-5678", False),
+        ("보이스톡 해요", False),
+        ("페이스톡 3:15", False),
+    ],
+)
+def test_what_begins_as_an_attachment(text, spoken):
+    expected = [("Ann", text), ("Ben", "so")]
+    assert read(f"[Ann] [10:31 AM] {text}\n[Ben] [10:33 AM] so") == (
+        expected if spoken else expected[1:]
+    )
+
+
 def test_emojis_are_kept():
     assert (
         read("Ann 2024-05-12 10:31:05\n[Smile]\n\nBen 2024-05-12 10:31:25\nso")[0][1] == "[Smile]"
