@@ -117,10 +117,8 @@ class Unread:
         self._begun += begins
         self._ended += ends
         if self._days is not None and not begins:
-            bare_day = (
-                len(line) < _LONGEST_STAMP and (found := _BARE.fullmatch(line)) and found["day"]
-            )
-            day = is_day(line, COLUMNS) or (bare_day and not found["at"])
+            found = _BARE.fullmatch(line) if len(line) < _LONGEST_STAMP else None
+            day = is_day(line, COLUMNS) or (found and found["day"] and not found["at"])
             self._days = self._days + 1 if day else None
         elif self._days == 0:
             self._days = None  # no date above it
