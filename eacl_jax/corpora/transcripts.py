@@ -117,6 +117,8 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     read += lines.finish()
     if lines.titles:
         logger.warning("%s: %s", where, about_titles(lines.titles))
+    if lines.notes:
+        logger.warning("%s: %s", where, about_notes(lines.notes, bool(read)))
     return Dialogue(identity, tuple(each.utterance for each in read))
 
 
@@ -145,6 +147,15 @@ def about_titles(number: int) -> str:
     """What to say of lines above an export that were left out."""
     were = "were" if number > 1 else "was"
     return f"{count(number, 'line')} above a chat's first message {were} left out, as a title"
+
+
+def about_notes(number: int, any_left: bool) -> str:
+    """What to say of messages of a chat that were left out, and whether anything is left."""
+    were = "were" if number > 1 else "was"
+    return (
+        f"{count(number, 'message')} of a chat {were} left out, as pictures and the program's notes"
+        f"{'' if any_left else ', and no utterance is left'}"
+    )
 
 
 def read_line(line: str, where: str = "the utterance") -> Utterance:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.placeholders import is_note, says_nothing, warn_of_notes
 from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Utterance
@@ -169,4 +170,15 @@ def test_notes_in_tables_are_counted(caplog):
     assert caplog.messages == [
         "train: 1 text is what a chat program notes, such as 'Missed voice call', which nobody says,"
         " and read as any other: leave such utterances out."
+    ]
+
+
+def test_notes_that_are_left_out_of_a_transcript_are_counted(caplog):
+    read_record({"transcript": ANDROID.format("<Media omitted>")}, "record 1")
+    read("[Ann] [10:31 AM] Photo\n[Ben] [10:32 AM] Photo")
+    assert caplog.messages == [
+        "record 1: field 'transcript': 1 message of a chat was left out, as pictures and the"
+        " program's notes",
+        "the text: 2 messages of a chat were left out, as pictures and the program's notes, and no"
+        " utterance is left",
     ]
