@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.corpora.columns import find_columns
-from eacl_jax.corpora.transcripts import ReadUtterance, TranscriptLines, about_titles
+from eacl_jax.corpora.transcripts import ReadUtterance, TranscriptLines, about_notes, about_titles
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.files.dialects import dialect_of
@@ -57,11 +57,7 @@ class Findings:
         """One for each thing that there is to report."""
         found = [about_titles(self.titles)] if self.titles else []
         if self.notes:
-            were = "were" if self.notes > 1 else "was"
-            found.append(
-                f"{count(self.notes, 'message')} of a chat {were} left out, as pictures and the"
-                " program's notes"
-            )
+            found.append(about_notes(self.notes, self.dialogues > 0))
         if self.again and self.lone >= _NEARLY_ALL * self.dialogues:
             found.append(
                 f"{self.lone:,} of {count(self.dialogues, 'dialogue')} hold one utterance, and a"

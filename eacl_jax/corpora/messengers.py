@@ -10,9 +10,11 @@ from eacl_jax.corpora.names import MARKS, has_capitals, is_name
 COLUMNS, BRACKETS = "columns", "brackets"
 """Styles: `10:31<TAB>Ann<TAB>hi`, as LINE has it, and `[Ann] [10:31 AM] hi`, as KakaoTalk does."""
 
-_HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
+HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
+"""Of the day, before a time: 오전 10:31."""
+
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
-_CLOCK = rf"(?:{_HALF_FIRST}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_CLOCK = rf"(?:{HALF_FIRST}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
 _TIMED = re.compile(rf"[{MARKS}]*(?:{_DATE},?\s)?{_CLOCK}\t")
 _COLUMNS = re.compile(rf"{_TIMED.pattern}(?P<name>[^\t]{{1,60}})\t(?P<text>[^\t]*)$", re.DOTALL)
 _BRACKETS = re.compile(rf"\[(?P<name>[^\t]{{1,60}}?)\]\s\[{_CLOCK}\](?:\s|$)")
@@ -47,6 +49,7 @@ _NOTED = re.compile(
     re.DOTALL,
 )
 _LONGEST, _MOST_NAMES = 300, 1000
+_ENOUGH = 3  # lines, of which a name comes again where names there are
 _TAB = re.compile(r"(?P<name>[^\t]{1,60})\t(?P<text>[^\t]*\S[^\t]*)$", re.DOTALL)
 # What somebody says, and no label: three words, the end of a sentence, a script without blanks.
 _SPOKEN = re.compile(r"\S\s+\S+\s+\S|[.!?…。！？]$|[\u2e80-\uffff]{3}")
@@ -112,25 +115,30 @@ def tabbed(line: str) -> tuple[str, str] | None:
 
 
 class Columns:
-    """Counts lines of names and texts between tabs, which might be texts and labels instead."""
+    """Counts lines of names and texts between tabs, which might be texts and labels instead.
+
+    Attributes:
+      again: whether a name comes again.
+    """
 
     def __init__(self) -> None:
         self._lines = self._names = 0
         self._known: set[str] = set()
-        self._again = self._spoken = False
+        self.again = self._spoken = False
 
     def add(self, name: str, text: str) -> None:
         """Counts a line."""
         self._lines += 1
         self._names += is_name(name)
-        self._again |= name in self._known
+        self.again |= name in self._known
         if len(self._known) < _MOST_NAMES:
             self._known.add(name)
         self._spoken |= bool(_SPOKEN.search(text))
 
     @property
     def sure(self) -> bool:
-        """Whether they are names and texts: most may be names, and one comes again, or a text is
-        more than a word or two.
+        """Whether they are names and texts: most may be names, and one comes again, or, of one or
+        two lines, a text is more than a word or two.
         """
-        return 2 * self._names > self._lines and (self._again or self._spoken)
+        spoken = self._spoken and self._lines < _ENOUGH
+        return 2 * self._names > self._lines and (self.again or spoken)

@@ -130,12 +130,20 @@ _BRACKETED = re.compile(
     r"|☎.{0,40}",
     re.IGNORECASE,
 )
-# Alone, as KakaoTalk has them.
+# Alone, as KakaoTalk has them. Behind the word for a file, a map or a contact, only what nobody
+# would say of one: a file's name, a link or an address in Korea, a card or a number.
+_ENDINGS = (
+    r"jpe?g|png|gif|webp|heic|bmp|tiff?|mp[34]|m4a|mov|avi|mkv|wav|ogg|aac|pdf|docx?|xlsx?|pptx?"
+    r"|hwpx?|txt|csv|zip|rar|7z|apk|vcf|ics|psd"
+)
+_CALLED = r"(?:해요|취소|부재중|종료|거절|응답\s?없음|응답\s?안\s?함|\d{1,2}(?::\d{2}){1,2})[.]?"
 _WORDS = re.compile(
-    r"사진(?: \d+장)?|동영상|이모티콘|음성메시지|(?:파일|지도|연락처): .{1,200}"
-    r"|보이스톡 .{1,20}|페이스톡 .{1,20}"
-    r"|삭제된 메시지입니다\.?|photos?|\d+ photos|video|emoticons?|voice message|(?:file|map"
-    r"|contact): .{1,200}"
+    rf"(?:파일|file): (?:\S{{1,150}}\.[a-z0-9]{{2,5}}|[^\n]{{1,150}}\.(?:{_ENDINGS}))"
+    r"|(?:지도|map): (?:https?://\S{1,200}|(?:[가-힣]{1,10}\s){1,5}[가-힣]{1,10}\s?\d[\d-]{0,8})"
+    r"|(?:연락처|contact): (?:[^\n]{1,60}\.vcf|[+\d][\d\s()-]{6,20}\d)"
+    rf"|(?:보이스톡|페이스톡) {_CALLED}"
+    r"|사진(?: \d+장)?|동영상|이모티콘|음성메시지"
+    r"|삭제된 메시지입니다\.?|photos?|\d+ photos|video|emoticons?|voice message"
     r"|(?:this )?message (?:was )?deleted\.?",
     re.IGNORECASE,
 )

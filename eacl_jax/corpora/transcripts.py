@@ -117,6 +117,8 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     read += lines.finish()
     if lines.titles:
         logger.warning("%s: %s", where, about_titles(lines.titles))
+    if lines.notes:
+        logger.warning("%s: %s", where, about_notes(lines.notes, bool(read)))
     return Dialogue(identity, tuple(each.utterance for each in read))
 
 
@@ -145,6 +147,15 @@ def about_titles(number: int) -> str:
     """What to say of lines above an export that were left out."""
     were = "were" if number > 1 else "was"
     return f"{count(number, 'line')} above a chat's first message {were} left out, as a title"
+
+
+def about_notes(number: int, any_left: bool) -> str:
+    """What to say of messages of a chat that were left out, and whether anything is left."""
+    were = "were" if number > 1 else "was"
+    return (
+        f"{count(number, 'message')} of a chat {were} left out, as pictures and the program's notes"
+        f"{'' if any_left else ', and no utterance is left'}"
+    )
 
 
 def read_line(line: str, where: str = "the utterance") -> Utterance:
@@ -243,6 +254,7 @@ class TranscriptLines:
             if pair := tabbed(line.strip()):
                 yield from self._read_tabbed(pair, line, number)
                 return
+            yield from self._as_tabbed()
             if self._style == _TABS:
                 raise UserError(
                     f"{self._where(number)}: a name and a tab were expected, as on the lines"
@@ -352,6 +364,7 @@ class TranscriptLines:
             and not self._open.speaker
         ):
             self._refuse_dates_below(self._open.line)
+        yield from self._as_tabbed()
         if self.waits or self._tabbed or self._stand_apart() or (self._unsure and self._weak):
             yield from self._as_plain()
         yield from self._close()
@@ -371,13 +384,18 @@ class TranscriptLines:
             yield self._utterance(*pair, number)
             return
         self._tabbed.append((line, number))
+        if self._columns.again:
+            yield from self._as_tabbed()
+        elif len(self._tabbed) > _MOST_UNSURE:
+            yield from self._as_plain()
+
+    def _as_tabbed(self) -> Iterator[ReadUtterance]:
+        """The lines so far as names and texts, where they surely are."""
         if len(self._tabbed) > 1 and self._columns.sure:
             self._style = _TABS
             for each, at in self._tabbed:
                 yield self._utterance(*(tabbed(each.strip()) or ("", "")), at)
             self._tabbed = []
-        elif len(self._tabbed) > _MOST_UNSURE:
-            yield from self._as_plain()
 
     def _where(self, number: int) -> str:
         return f"{self._name} line {number}"

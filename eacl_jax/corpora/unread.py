@@ -2,6 +2,7 @@
 
 import re
 
+from eacl_jax.corpora.messengers import COLUMNS, HALF_FIRST, is_day
 from eacl_jax.corpora.names import MARKS, begins_like_a_name
 from eacl_jax.errors import UserError
 
@@ -9,10 +10,22 @@ _FEWEST = 3
 _DATE = re.compile(
     rf"[\s\[({MARKS}]*\d{{1,4}}[\s{MARKS}]*[./年년-][\s{MARKS}]*\d{{1,2}}[\s{MARKS}]*[./月월-][\s{MARKS}]*\d{{1,4}}"
 )
-# A time, at a line's beginning or end; and lines of a date or time alone.
-_TIME = r"(?:[^\W\d_]{1,3}\.?\s?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,6})?(?:\s?[^\W\d_]\.?\s?[Mm]\b\.?|\s?(?:Uhr|Z))?"
-_BEGINS_AT = re.compile(rf"[\[(]?{_TIME}(?=[\])\s|,-])")
-_ENDS_AT = re.compile(rf"(?<![\w:.]){_TIME}[\])]?$")
+# A time in figures: 10.50 alone is a price.
+_HALF_BEHIND = r"(?:\s?[^\W\d_]\.?\s?[Mm]\b\.?)"
+_ANY_FIGURES = (
+    rf"\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:[.,]\d{{1,6}})?(?:{_HALF_BEHIND}|\s?(?:Uhr|Z))?"
+)
+_FIGURES = (
+    rf"(?!\d{{1,2}}\.\d{{2}}(?!\d|[:.]\d{{2}}(?!\d)|{_HALF_BEHIND}|\s?(?:Uhr|Z)\b)){_ANY_FIGURES}"
+)
+# At a line's beginning, with more behind it, or at its end, apart from what is there: a time that
+# somebody gives, `ok 11:10`, is a part of what they say. And lines of a date or time alone.
+_BEGINS_AT = re.compile(rf"[\[(]?(?:{HALF_FIRST}\s?)?{_FIGURES}(?=[\])\s|,-]+[^\])\s|,-])")
+_ENDS_AT = re.compile(
+    rf"(?:\t|\s{{2,}}|[\[(])(?:(?:{HALF_FIRST}|[^\W\d_]{{1,3}}\.?)\s?)?{_FIGURES}[\])]?$"
+)
+_HALF_OR_DAY = r"(?:[^\W\d_]{1,3}\.?\s?)?"
+_TIME = rf"{_HALF_OR_DAY}{_FIGURES}"
 _WORD = r"(?:[^\W\d_]{1,10}[.,]?\s)"  # a weekday, a month; `at`, `um`
 _DAY = (
     r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{2,4}\.?|\d{4}[年년]\s?\d{1,2}[月월]\s?\d{1,2}[日일]"
@@ -20,17 +33,29 @@ _DAY = (
 )
 _RULE = r"[\[(\s–—=-]*"
 _BARE = re.compile(
-    rf"{_RULE}(?:(?P<day>{_WORD}?{_DAY})(?:[,T\s]+{_WORD}?(?P<at>{_TIME}))?|(?P<time>{_TIME}))"
+    rf"{_RULE}(?:(?P<day>{_WORD}?{_DAY})(?:[,T\s]+{_WORD}?(?P<at>{_HALF_OR_DAY}{_ANY_FIGURES}))?|(?P<time>{_TIME}))"
     r"(?:\s\([^()]{1,30}\))?[\])\s–—=-]*"
 )
 # Above an export of LINE or KakaoTalk.
 _TITLE = re.compile(r"\[LINE\]|KakaoTalk Chats? with|.{1,40}님과 카카오톡 대화")
 _SECONDS = re.compile(r"\d[:.]\d{2}[:.]\d{2}")
 
-# What an e-mail is about, its sender and its recipients; also in German, French, Spanish and Italian.
-_SUBJECT = frozenset(("subject", "betreff", "objet", "asunto", "oggetto"))
+# Fields of an e-mail's head by language: what it is about, its sender and its recipients.
+_SUBJECTS = {
+    "subject": {"from", "to"},
+    "betreff": {"von", "an"},
+    "objet": {"de", "à"},
+    "asunto": {"de", "para"},
+    "assunto": {"de", "para"},
+    "oggetto": {"da", "a"},
+}
 _LONGEST_FIELD, _LONGEST_STAMP = 20, 60
-_MAIL = _SUBJECT | {"from", "to", "von", "an", "de", "à", "para", "da", "a"}
+_HEAD = set(_SUBJECTS).union(
+    *_SUBJECTS.values(),
+    ("date", "datum", "data", "fecha", "sent", "gesendet", "envoyé", "enviado", "inviato"),
+    ("cc", "bcc", "reply-to", "return-path", "received", "delivered-to", "message-id"),
+    ("mime-version", "content-type"),
+)
 
 
 def is_stamp(text: str) -> bool:
@@ -51,13 +76,18 @@ class Unread:
         self._labelled, self._label = 0, ("", 0)
         # Lines without a name that begin with a date.
         self._dated, self._date = 0, ("", 0)
-        # Lines without a name that begin or end with a time; that are a date or time alone, of these
-        # such as nobody says; and that have columns.
-        self._timed = self._bare = self._plainly_bare = self._columns = 0
+        # Lines without a name that begin with a time; that end with one; that are a date or time
+        # alone, of these such as nobody says; and that have columns.
+        self._begun = self._ended = 0
+        self._bare = self._plainly_bare = self._columns = 0
+        # Of the last, dates alone, while there is nothing but these and lines that begin with a time.
+        self._days: int | None = 0
         self._of_kind: dict[str, tuple[str, int]] = {}  # the first line of each
 
-        # Names of an e-mail's head, which stand before a colon as speakers do.
-        self._mail: dict[str, int] = {}
+        # Fields of an e-mail's head, which stand before a colon as speakers do: only the first
+        # lines that do so may be one, with no field twice.
+        self._head: dict[str, int] = {}
+        self._below_head = self._no_head = False
 
     def add(self, line: str, number: int, speaker: str) -> None:
         """Counts an utterance.
@@ -69,9 +99,7 @@ class Unread:
         """
         self._lines += 1
         self._named += bool(speaker)
-        field, colon, _ = line[:_LONGEST_FIELD].partition(":")
-        if colon and (field := field.strip().casefold()) in _MAIL:
-            self._mail.setdefault(field, number)
+        self._add_to_head(line, number, speaker)
         if not speaker and begins_like_a_name(line):
             self._label = self._label if self._labelled else (line, number)
             self._labelled += 1
@@ -82,10 +110,20 @@ class Unread:
         if self._lines == 1 and _TITLE.match(line[:_LONGEST_STAMP]):
             self._of_kind["title"] = (line, number)
         if speaker:
+            self._days = None
             return
-        if _BEGINS_AT.match(line[:_LONGEST_STAMP]) or _ENDS_AT.search(line[-_LONGEST_STAMP:]):
-            self._timed += 1
-            self._of_kind.setdefault("timed", (line, number))
+        begins = bool(_BEGINS_AT.match(line[:_LONGEST_STAMP]))
+        ends = bool(_ENDS_AT.search(line[-_LONGEST_STAMP:]))
+        self._begun += begins
+        self._ended += ends
+        if self._days is not None and not begins:
+            found = _BARE.fullmatch(line) if len(line) < _LONGEST_STAMP else None
+            day = is_day(line, COLUMNS) or (found and found["day"] and not found["at"])
+            self._days = self._days + 1 if day else None
+        elif self._days == 0:
+            self._days = None  # no date above it
+        for kind in ("begun",) * begins + ("ended",) * ends:
+            self._of_kind.setdefault(kind, (line, number))
         if "\t" in line:
             self._columns += 1
             self._of_kind.setdefault("columns", (line, number))
@@ -94,10 +132,24 @@ class Unread:
             self._plainly_bare += bool(bare["at"] or _SECONDS.search(line))
             self._of_kind.setdefault("bare", (line, number))
 
+    def _add_to_head(self, line: str, number: int, speaker: str) -> None:
+        field, colon, _ = line[:_LONGEST_FIELD].partition(":")
+        field = field.strip().casefold()
+        if not colon or field not in _HEAD:
+            # What names nobody may stand above a head, and a long field goes on in a second line.
+            self._below_head |= bool(speaker or (self._head and not line[:1].isspace()))
+        elif field in self._head:
+            self._no_head |= "from" not in self._head  # of speakers, one who speaks again
+        elif not self._below_head:
+            self._head[field] = number
+
     def check(self) -> None:
         """Raises `UserError` where most lines hold what is not read, or this is an e-mail."""
-        if self._mail.keys() & _SUBJECT and self._mail.keys() - _SUBJECT:
-            number = min(self._mail.values())
+        head = self._head.keys()
+        if not self._no_head and any(
+            subject in head and people & head for subject, people in _SUBJECTS.items()
+        ):
+            number = min(self._head.values())
             raise UserError(
                 f"{self._name} line {number}: this is the head of an e-mail, which names no speakers;"
                 " give the utterances alone, as in 'Ann: I got it!', without quoted lines."
@@ -148,10 +200,14 @@ class Unread:
                 " which name, time and text have a line each are not read: write an utterance a"
                 " line, 'Ann: I got it!', without dates and times."
             )
-        if self._timed >= _FEWEST and 2 * self._timed > self._lines:
-            line, number = self._of_kind["timed"]
+        # An export has its times in one column.
+        timed, kind = max((self._begun, "begun"), (self._ended, "ended"))
+        if below_days := bool(self._days and self._begun):  # as LINE has them, a few are enough
+            timed, kind = self._begun, "begun"
+        if below_days or (timed >= _FEWEST and 2 * timed > self._lines):
+            line, number = self._of_kind[kind]
             raise UserError(
-                f"{self._name} line {number}: {line!r:.60} and {self._timed - 1} more of"
+                f"{self._name} line {number}: {line!r:.60} and {timed - 1} more of"
                 f" {self._lines} lines hold a time, but no name can be read from them; write"
                 " 'Ann: I got it!', or leave the times out."
             )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.placeholders import is_note, says_nothing, warn_of_notes
 from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Utterance
@@ -114,6 +115,32 @@ def test_pictures_of_other_programs(chat):
     assert read(chat) == [("Ben", "see you there")]
 
 
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("File: where did you put it?", True),
+        ("File: notes.pdf is lost", True),
+        ("contact: ask Bob, he knows", True),
+        ("Map: here", True),
+        ("파일: 어디에 있어?", True),
+        ("지도: 여기", True),
+        ("연락처: 너한테 줄까?", True),
+        ("보이스톡 할까?", True),
+        ("File: notes.pdf", False),
+        ("파일: 회의 자료.hwp", False),
+        ("지도: 서울 강남구 테헤란로 123", False),
+        ("연락처: 010-1234-5678", False),
+        ("보이스톡 해요", False),
+        ("페이스톡 3:15", False),
+    ],
+)
+def test_what_begins_as_an_attachment(text, spoken):
+    expected = [("Ann", text), ("Ben", "so")]
+    assert read(f"[Ann] [10:31 AM] {text}\n[Ben] [10:33 AM] so") == (
+        expected if spoken else expected[1:]
+    )
+
+
 def test_emojis_are_kept():
     assert (
         read("Ann 2024-05-12 10:31:05\n[Smile]\n\nBen 2024-05-12 10:31:25\nso")[0][1] == "[Smile]"
@@ -143,4 +170,15 @@ def test_notes_in_tables_are_counted(caplog):
     assert caplog.messages == [
         "train: 1 text is what a chat program notes, such as 'Missed voice call', which nobody says,"
         " and read as any other: leave such utterances out."
+    ]
+
+
+def test_notes_that_are_left_out_of_a_transcript_are_counted(caplog):
+    read_record({"transcript": ANDROID.format("<Media omitted>")}, "record 1")
+    read("[Ann] [10:31 AM] Photo\n[Ben] [10:32 AM] Photo")
+    assert caplog.messages == [
+        "record 1: field 'transcript': 1 message of a chat was left out, as pictures and the"
+        " program's notes",
+        "the text: 2 messages of a chat were left out, as pictures and the program's notes, and no"
+        " utterance is left",
     ]

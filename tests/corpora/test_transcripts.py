@@ -360,8 +360,24 @@ def test_the_head_of_an_email_names_no_speakers():
     for head in ("From: Ann\nTo: Ben\nSubject: The bus", "Von: Ann\nBetreff: Der Bus"):
         with pytest.raises(UserError, match="line 2: this is the head of an e-mail"):
             read(f"\n{head}\n\nI hate it\n> so do I\n")
+    thread = "From: Ann\nTo: Ben\nSubject: it\nhi\nFrom: Ben\nTo: Ann\nSubject: it\nyes"
+    with pytest.raises(UserError, match="line 1: this is the head of an e-mail"):
+        read(thread)
     talk = "Interviewer: why?\nSubject: I hate it\n"
     assert read(talk) == [("Interviewer", "why?"), ("Subject", "I hate it")]
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        "A: How do you feel?\nSubject: Sad.\nA: Why?\nSubject: I lost it.",
+        "An: Hi!\nSubject: so",
+        "An: Hallo\nBetreff: die Rechnung\nAn: ja",
+        "A: hi\nB: hello\nDa: so\nOggetto: joined",
+    ],
+)
+def test_speakers_who_are_called_as_fields_of_an_email(talk):
+    assert len(read(talk)) == talk.count("\n") + 1
 
 
 def test_a_title_that_is_left_out_is_reported(caplog):
