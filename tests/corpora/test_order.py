@@ -358,3 +358,39 @@ def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch
         read()
         assert FALLS.format(1, 1) in caplog.text
         assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "texts", "found"),
+    [
+        ("seq", "7777", ("ok", "yes", "ok", "no"), False),
+        ("line_no", "7777", ("ok", "yes", "ok", "no"), False),
+        ("utterance_id", "7777", ("ok", "yes", "ok", "no"), False),
+        ("seq", "77", ("ok", "ok"), False),
+        ("message_no", "2211", ("ok", "ok", "no", "yes"), False),
+        ("message_no", "1122", ("ok", "ok", "no", "yes"), True),
+        ("utterance_id", "77", ("ok", "ok"), True),
+        ("utterance_id", "1112", ("ok", "yes", "ok", "no"), True),
+    ],
+)
+def test_what_numbers_no_utterances_tells_no_annotators(tmp_path, name, numbers, texts, found):
+    rows = [("1", "A", *row, "joy") for row in zip(texts, numbers, strict=True)]
+    names = ["dialogue", "speaker", "text", name, "emotion"]
+    table = "\n".join(map(",".join, (names, *rows))) + "\n"
+    (tmp_path / "a.csv").write_text(table)
+
+    def in_pieces():
+        for item in items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=9):
+            if item.problem:
+                raise UserError(item.problem)
+
+    for read in (
+        lambda: read_file(tmp_path / "a.csv"),
+        lambda: read_dialogues(pd.DataFrame(rows, columns=names)),
+        in_pieces,
+    ):
+        if found:
+            with pytest.raises(UserError, match="so the two are one utterance"):
+                read()
+        else:
+            read()
