@@ -12,7 +12,7 @@ from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.backwards import Backwards
-from eacl_jax.corpora.columns import SEVERAL, find_columns, numbering, turn_of
+from eacl_jax.corpora.columns import SEVERAL, find_columns, is_weak, may_number, numbering, turn_of
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.order import Decimals, Times
@@ -79,6 +79,7 @@ class Table:
         self._columns = find_columns(
             self._header, lines.name, given=names, need=COLUMNS, parts=COLUMNS, naming=naming
         )
+        self._turn_names = [self._header[column] for column in self._columns.turns]
         self._others: dict[str, int] = {}
         self.left_out: list[str] = []
         for column, name in enumerate(self._header):
@@ -107,13 +108,15 @@ class Table:
         lines, columns = self._lines, self._columns
         seen = Seen()
         current: Gathering | None = None
-        waiting = _Waiting() if wanted.other_features else None
+        waiting = _Waiting(self._turn_names) if wanted.other_features else None
         row: list[str] | None = []
         stray = ""
         turns: list[int | None] = []
-        names = [self._header[column] for column in columns.turns]
+        names = self._turn_names
         # Of the dialogue as a whole, which may be given in pieces.
-        repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
+        sure = [column for column in columns.turns if not is_weak(self._header[column])]
+        of_sure = [self._header[column] for column in sure]
+        repeats, decimals, times, begins = Repeats(names), Decimals(of_sure), Times(), ""
         backwards = Backwards()
         while row is not None:
             first, before = lines.line + 1, lines.position
@@ -163,7 +166,7 @@ class Table:
                     before=before if waiting else None,
                 )
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
-                decimals, times = Decimals(names), Times()
+                decimals, times = Decimals(of_sure), Times()
                 begins = f"{where}: dialogue {identity!r:.60}"
             stray = ""
             try:
@@ -172,7 +175,7 @@ class Table:
                 text = row[columns.text].strip()
                 check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
                 numbered = [row[column] for column in columns.turns]
-                decimals.add(numbered, where)
+                decimals.add([row[column] for column in sure], where)
                 repeats.add(numbered, speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[column] for name, column in self._others.items()}
@@ -228,7 +231,8 @@ class Table:
         turns = []
         for column, last in zip(self._columns.turns, before, strict=True):
             turn = turn_of(row[column])
-            if turn is not None and last is not None and turn < last:
+            weak = is_weak(self._header[column])
+            if turn is not None and last is not None and turn < last and not weak:
                 raise UserError(
                     f"{where}: {self._header[column]!r} is {turn} after {last}; sort the rows of a"
                     " dialogue by that column."
@@ -248,7 +252,9 @@ class Table:
 class _Waiting:
     """The rows of a dialogue until it ends: only then it is known what numbers its utterances."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        """`names`: of the columns that may number utterances."""
+        self._names = names
         self._utterances: list[tuple[Utterance, int, bool]] = []
         self._turns: list[Sequence[int | None]] = []
 
@@ -264,7 +270,10 @@ class _Waiting:
     def added_to(self, dialogue: Gathering) -> Iterator[Item]:
         """Adds all of them to the dialogue that has ended, and forgets them; gives its pieces."""
         found = self._utterances
-        _, turns = numbering(dict(enumerate(zip(*self._turns, strict=True))))
+        numbers = dict(enumerate(zip(*self._turns, strict=True)))
+        _, turns = numbering(
+            {each: of for each, of in numbers.items() if may_number(self._names[each], of)}
+        )
         self._utterances, self._turns = [], []
         for number, (utterance, line, named) in enumerate(found):
             turn = turns[number] if turns else None

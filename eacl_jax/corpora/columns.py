@@ -33,15 +33,18 @@ _USUAL = {
     "text": "text utterance utterancetext message messagetext msg content body sentence transcript",
     "turn": (
         """utteranceid utteranceidx utteranceindex utteranceno utterancenumber utteranceorder uttid uttidx uttindex uttno
-        uttnumber turn turnid turnidx turnno turnnumber turnindex turnorder messageidx messageindex messageno
-        messagenumber msgidx msgindex msgno msgnumber seq seqno seqnum seqnumber sequenceindex
-        sequenceno sequencenumber lineidx lineindex lineno linenumber"""
+        uttnumber turn turnid turnidx turnno turnnumber turnindex turnorder"""
     ),
 }
+# They number utterances, or the lines of a page, the messages of one speaker and the like.
+_WEAK = frozenset(
+    """messageidx messageindex messageno messagenumber msgidx msgindex msgno msgnumber seq seqno seqnum seqnumber
+    sequenceindex sequenceno sequencenumber lineidx lineindex lineno linenumber""".split()  # noqa: SIM905
+)
 # EmotionLines' `annotation` is missing on purpose: it counts votes.
 _NAMES = {part: frozenset(names.split()) for part, names in _USUAL.items()} | {"emotion": LABELS}
 _LABELS = frozenset({"label", "goldlabel", "emotionlabel"})
-_ORDERS = _NAMES["turn"] | {"utterance"}
+_ORDERS = _NAMES["turn"] | _WEAK | {"utterance"}
 """Names of columns that number utterances; `utterance` where it is not the text, as in answers."""
 _MOST = 10**18
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0*)?")
@@ -52,8 +55,8 @@ class Columns:
     """Where the parts of a row stand, from 0; None for a part that the table does not have: without
     `dialogue` each row is one, without `speaker` nobody is named.
 
-    `turns` number the utterances of a dialogue: rows are brought into their order where they hold
-    whole numbers (`turn_of`).
+    `turns` may number the utterances of a dialogue (`may_number`): rows are brought into their
+    order where they hold whole numbers (`turn_of`).
     """
 
     dialogue: int | None
@@ -189,11 +192,34 @@ def labels_beside(header: Sequence[str], emotion: int) -> list[int]:
 
 def turns_in(header: Sequence[str], taken: Sequence[int | None] = ()) -> tuple[int, ...]:
     """Columns that may number utterances, from 0, but for those that hold something else. A turn may
-    be several utterances of one speaker, so those that are called so come last.
+    be several utterances of one speaker, so those that are called so come later, and those that
+    may number something else (`is_weak`) last.
     """
     names = {column: plain(name) for column, name in enumerate(header) if column not in taken}
     found = [column for column, name in names.items() if name in _ORDERS]
-    return tuple(sorted(found, key=lambda column: "turn" in names[column]))
+    return tuple(
+        sorted(found, key=lambda column: (is_weak(names[column]), "turn" in names[column]))
+    )
+
+
+def is_weak(name: str) -> bool:
+    """Whether a column of this name, `seq` or `line_no`, may also number lines of pages, or what
+    one speaker wrote: rows are never sorted by it.
+    """
+    return plain(name) in _WEAK
+
+
+def may_number(name: str, numbers: Sequence[int | None]) -> bool:
+    """Whether a column of `turns_in` may number the utterances of a dialogue: one of a weak name
+    (`is_weak`) where its numbers rise as the rows stand, and are not all one.
+
+    Args:
+      name: of the column.
+      numbers: of the dialogue's rows (`turn_of`).
+    """
+    known = [number for number in numbers if number is not None]
+    rises = known == sorted(known) and (len(known) < 2 or known[0] < known[-1])
+    return rises or not is_weak(name)
 
 
 def turn_of(cell: Any) -> int | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from eacl_jax.corpora.columns import turn_of, turns_in
+from eacl_jax.corpora.columns import is_weak, turn_of, turns_in
 from eacl_jax.corpora.times import clock_of, time_of
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -30,7 +30,13 @@ dataora inviato datahora enviadoem tijd tijdstip datumtijd verzonden
 """
 _TIMES = frozenset(_NAMES.split())
 # Numbers that mostly tell an order, but that may number something else: an order of a shop.
-_NUMBERS = frozenset("order index idx line position pos row rowid rowno rownumber".split())  # noqa: SIM905
+_ORDERS = frozenset("order index idx line position pos row rowid rowno rownumber".split())  # noqa: SIM905
+_LOOKED = 1000
+"""So many values of a field are compared with each other: what is kept does not grow."""
+# Seconds. Less than a minute may be no time at all, but a flag, a code or a score; beyond the other
+# they count from 1970, as dates do, which may well come again.
+_SPEECH = 60
+_DATES = 10**8
 
 
 def check_oldest_first(utterances: Iterable[Utterance], where: str) -> None:
@@ -66,8 +72,10 @@ class Times:
         if not self._count:
             for name in other:
                 known = plain(name)
-                if known in _TIMES or known in _NUMBERS:
-                    self._fields[name] = _Field(other[name], numbers=known in _NUMBERS)
+                if known in _TIMES:
+                    self._fields[name] = _Field(other[name])
+                elif known in _ORDERS or is_weak(name):
+                    self._fields[name] = _Field(other[name], turns=is_weak(name), numbers=True)
                 elif not MAY_BE_FEATURES.match(name):
                     self._others[name] = _Field(other[name])
         self._count += 1
@@ -78,7 +86,10 @@ class Times:
                 field.add(other[name])
         for name in [name for name, field in self._others.items() if not field.falls]:
             del self._others[name]
-        names = list(other) if self._fields or self._others else []
+        # A spreadsheet numbers lines in whatever order they stand.
+        names = (
+            [name for name in other if not is_weak(name)] if self._fields or self._others else []
+        )
         for name in (names[number] for number in turns_in(names)):
             if (number := turn_of(other[name])) is not None:
                 self._numbers.setdefault(name, _Steps()).add(number)
@@ -127,6 +138,8 @@ class Times:
                     " by that field, or rename it where it does not tell when an utterance was"
                     " spoken."
                 )
+            elif field.may_be_mixed:
+                _tell_mixed(name, where)
 
 
 class _Steps:
@@ -138,14 +151,45 @@ class _Steps:
 
     def __init__(self) -> None:
         self._last: float | None = None
+        self._begin = 0.0
+        self._values: set[float] = set()
+        self._looked = 0
+        self._mixed = False
+        self._largest = 0.0
         self.count = self.back = self.on = 0
 
     def add(self, number: float) -> None:
-        if self._last is not None:
+        if self._last is None:
+            self._begin = number
+        else:
             self.count += 1
             self.back += number < self._last
             self.on += number > self._last
+            if number < self._last:
+                self._mixed |= number > self._begin
+                self._begin = number
         self._last = number
+        self._largest = max(self._largest, abs(number))
+        if self._looked < _LOOKED:
+            self._looked += 1
+            self._values.add(number)
+
+    @property
+    def falls(self) -> bool:
+        """Whether each is below the one before."""
+        return self.back == self.count
+
+    @property
+    def differ(self) -> bool:
+        """Whether most are different, as flags and codes are not."""
+        return 4 * len(self._values) >= 3 * self._looked
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some go back to where others have been, as numbers that begin again, with each
+        page, do not.
+        """
+        return self._mixed
 
     @property
     def disorder(self) -> str:
@@ -153,6 +197,20 @@ class _Steps:
         if self.back < 2 or 2 * self.back < self.count:
             return ""
         return "in no order" if self.on else "newest first"
+
+    @property
+    def disorder_of_seconds(self) -> str:
+        """The same of times that may be plain numbers, as flags, codes and scores are."""
+        if self._largest < _SPEECH:
+            return "newest first" if self.falls else ""
+        return self.disorder if self.differ or self._largest >= _DATES else ""
+
+    @property
+    def disorder_of_turns(self) -> str:
+        """The same of numbers that may begin again: where these are kept as they stand."""
+        if self.falls:
+            return "newest first"
+        return "in no order" if self.differ and (self.mixed or self.disorder) else ""
 
 
 class _Field:
@@ -162,12 +220,17 @@ class _Field:
       first: of them.
     """
 
-    def __init__(self, first: Any, *, numbers: bool = False) -> None:
-        """`numbers`: only whole ones count."""
+    def __init__(self, first: Any, *, numbers: bool = False, turns: bool = False) -> None:
+        """Args:
+        first: of the values, which is not yet added.
+        numbers: whether only whole ones count.
+        turns: whether these may number the utterances.
+        """
         self.first = first
         readings = ("number",) if numbers else ("days first", "months first", "clock")
         self._readings = {reading: _Steps() for reading in readings}
         self._numbers = numbers
+        self._turns = turns
         self._whole = True
 
     def add(self, value: Any) -> None:
@@ -196,16 +259,31 @@ class _Field:
     def falls(self) -> bool:
         """Whether each is a whole number or a time, and before the one before it."""
         steps = self._readings.values()
-        return bool(steps) and all(s.back == s.count for s in steps) and self._whole
+        return bool(steps) and all(s.falls for s in steps) and self._whole
 
     @property
     def disorders(self) -> set[str]:
         """What is wrong with their order, in each way in which all of them can be read."""
-        if self._numbers and not self._readings:
-            return {""}
+        if self._numbers:
+            steps = self._readings.get("number")
+            if steps is None:
+                return {""}
+            newest = "newest first" if steps.falls else ""
+            return {steps.disorder_of_turns if self._turns else newest}
         if "clock" in self._readings and self._readings["clock"].on:
             return {""}  # of several days, perhaps
-        return {steps.disorder for steps in self._readings.values()}
+        return {
+            steps.disorder if reading == "clock" else steps.disorder_of_seconds
+            for reading, steps in self._readings.items()
+        }
+
+    @property
+    def may_be_mixed(self) -> bool:
+        """Whether numbers that may number something else, most of them different, are in no order
+        by which a dialogue would be refused.
+        """
+        steps = self._readings.get("number")
+        return steps is not None and not self._turns and steps.differ and bool(steps.disorder)
 
 
 _READINGS: dict[str, Callable[[Any], float | None]] = {
@@ -283,6 +361,20 @@ def tells_time(name: str, values: Sequence[Any]) -> bool:
 
 
 _logged: set[str] = set()
+_mixed: set[str] = set()
+
+
+def _tell_mixed(name: str, where: str) -> None:
+    """Logs, once for each name in a process, that numbers are in no order."""
+    if plain(name) in _mixed:
+        return
+    _mixed.add(plain(name))
+    logger.warning(
+        "%s is in no order by %r: where that tells the order of speaking, sort the utterances of"
+        " each dialogue by it, as each is answered by those before it.",
+        where,
+        name,
+    )
 
 
 def _tell_unread(name: str, value: str, where: str) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import turn_of
+from eacl_jax.corpora.columns import is_weak, turn_of
 from eacl_jax.corpora.texts import letters_of
 from eacl_jax.dialogue import Utterance, counted
 from eacl_jax.errors import UserError
@@ -37,7 +37,9 @@ class Repeats:
     Rows of one number, one speaker and one text are one utterance. A turn may be several utterances
     of a speaker, of which two may have one text: where a column that is called so alone numbers
     rows, all of a turn's must be there again. So they must where an utterance's id is no number
-    (`key_of`): a column that is called so may hold something else.
+    (`key_of`): a column that is called so may hold something else. So they must where a column has
+    one number in the whole dialogue; by itself such a column of a weak name (`is_weak`), and one
+    that goes back, numbers nothing.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -46,6 +48,11 @@ class Repeats:
         """
         self._names = names
         self._of_utterances = ["turn" not in plain(name) for name in names]
+        self._weak = [is_weak(name) for name in names]
+        self._changes = [False] * len(names)
+        self._falls = [False] * len(names)
+        self._last: list[int | None] = [None] * len(names)
+        self._pending: dict[int, str] = {}
         self._key: tuple[int | str | None, ...] = ()
         self._found: dict[tuple[str, str], list[str]] = {}
 
@@ -63,34 +70,53 @@ class Repeats:
         """
         key = tuple(key_of(cell, name) for cell, name in zip(cells, self._names, strict=True))
         if key != self._key:
-            self.end()
+            self._end_number()
+            for column, (number, before) in enumerate(zip(key, self._key, strict=False)):
+                self._changes[column] |= number != before
+            for column, number in enumerate(key):
+                if isinstance(number, int):
+                    last = self._last[column]
+                    self._falls[column] |= last is not None and number < last
+                    self._last[column] = number
             self._key, self._found = key, {}
         if any(number is not None for number in key) and len(self._found) < _MOST:
             locations = self._found.setdefault((speaker, text), [])
             if len(locations) < 2:
                 locations.append(where)
-            pairs = zip(key, self._of_utterances, strict=True)
-            if any(of_utterances and isinstance(number, int) for number, of_utterances in pairs):
-                self._check(locations)
+            if len(locations) > 1:
+                for column, number in enumerate(key):
+                    if isinstance(number, int) and self._of_utterances[column]:
+                        self._pending.setdefault(column, self._message(column, locations))
+        for column, message in self._pending.items():
+            # Whether a column of a weak name numbers anything, is known at the end.
+            if self._changes[column] and not self._weak[column]:
+                raise UserError(message)
 
     def end(self) -> None:
-        """Sees to the last rows. Raises `UserError` where they are one utterance."""
-        if self._found and all(len(locations) > 1 for locations in self._found.values()):
-            self._check(next(iter(self._found.values())))
+        """Sees to the whole dialogue. Raises `UserError` where rows are one utterance."""
+        self._end_number()
+        for column, message in self._pending.items():
+            if self._changes[column] and not self._falls[column]:
+                raise UserError(message)
 
-    def _check(self, locations: Sequence[str]) -> None:
-        if len(locations) > 1:
-            number, name = next(
-                (number, name)
-                for number, name in zip(self._key, self._names, strict=True)
-                if number is not None
-            )
-            numbered = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
-            raise UserError(
-                f"{locations[1]}: {numbered} in column {name!r}, the speaker and the text are those"
-                f" of a row before ({locations[0]}), so the two are one utterance, as where each"
-                f" annotator has a row. {_REMEDY}; where somebody repeated it, rename {name!r}."
-            )
+    def _end_number(self) -> None:
+        if not self._found or any(len(locations) < 2 for locations in self._found.values()):
+            return
+        locations = next(iter(self._found.values()))
+        columns = [column for column, number in enumerate(self._key) if number is not None]
+        if sure := [column for column in columns if not self._weak[column]]:
+            raise UserError(self._message(sure[0], locations))
+        for column in columns:
+            self._pending.setdefault(column, self._message(column, locations))
+
+    def _message(self, column: int, locations: Sequence[str]) -> str:
+        number, name = self._key[column], self._names[column]
+        numbered = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
+        return (
+            f"{locations[1]}: {numbered} in column {name!r}, the speaker and the text are those"
+            f" of a row before ({locations[0]}), so the two are one utterance, as where each"
+            f" annotator has a row. {_REMEDY}; where somebody repeated it, rename {name!r}."
+        )
 
 
 def key_of(cell: Any, name: str) -> int | str | None:

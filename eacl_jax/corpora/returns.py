@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from eacl_jax.corpora.columns import turn_of
+from eacl_jax.corpora.columns import may_number, turn_of
 from eacl_jax.corpora.order import tells_time
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
@@ -62,7 +62,7 @@ class Returns:
         unsure = [
             identity
             for identity, starts in self.starts.items()
-            if not any(_goes_on(cells[identity].get(turn, ()), starts) for turn in turns)
+            if not any(_goes_on(turn, cells[identity].get(turn, ()), starts) for turn in turns)
         ]
         for identity in unsure:
             columns = cells[identity]
@@ -84,10 +84,10 @@ class Returns:
             )
 
 
-def _goes_on(cells: Sequence[Any], starts: Sequence[int]) -> bool:
+def _goes_on(name: str, cells: Sequence[Any], starts: Sequence[int]) -> bool:
     """Whether a column numbers all rows, and no number before a return is there after it."""
     numbers = [turn_of(cell) for cell in cells]
     known = [number for number in numbers if number is not None]
-    if not known or len(known) < len(numbers):
+    if not known or len(known) < len(numbers) or not may_number(name, known):
         return False
     return len(set(known)) == len(known) or all(known[start - 1] < known[start] for start in starts)

@@ -1,5 +1,6 @@
 """Rows with one utterance each -> dialogues, from whatever format the rows were."""
 
+import dataclasses
 import itertools
 import logging
 import math
@@ -7,7 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eacl_jax.corpora.columns import PARTS, SEVERAL, Columns, numbering, turn_of
+from eacl_jax.corpora.columns import (
+    PARTS,
+    SEVERAL,
+    Columns,
+    is_weak,
+    may_number,
+    numbering,
+    turn_of,
+)
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
@@ -219,6 +228,8 @@ def _by_turns(
     where none does, or a number stands for several neighbours.
     """
     numbers = {column: [turn_of(cells[column]) for _, cells in rows] for column in columns.turns}
+    numbers = {each: found for each, found in numbers.items() if may_number(header[each], found)}
+    columns = dataclasses.replace(columns, turns=tuple(numbers))
     for other, found in numbers.items():
         known = [number for number in found if number is not None]
         if len(known) < len(rows) and known != sorted(known):
@@ -232,9 +243,10 @@ def _by_turns(
         return rows, ()
     column, turns = numbering(numbers)
     if column is None:
-        decimals = Decimals([header[column] for column in columns.turns])
+        sure = [column for column in columns.turns if not is_weak(header[column])]
+        decimals = Decimals([header[column] for column in sure])
         for line, cells in rows:
-            decimals.add([cells[column] for column in columns.turns], at_line(path, line))
+            decimals.add([cells[column] for column in sure], at_line(path, line))
         keys = [tuple(key_of(cells[c], header[c]) for c in columns.turns) for _, cells in rows]
         seen: dict[tuple[int | str | None, ...], int] = {}
         first = [seen.setdefault(key, len(seen)) for key in keys]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eacl_jax.corpora.backwards import warn_of_backwards
-from eacl_jax.corpora.columns import find_part, turn_of, turns_in
+from eacl_jax.corpora.columns import find_part, is_weak, turn_of, turns_in
 from eacl_jax.corpora.forms import (
     LABELS,
     UTTERANCE,
@@ -376,7 +376,7 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
         by_dialogue.setdefault(identity, []).append(row)
         for name in turns:
             turn = turn_of(row.get(name))
-            if turn is None:
+            if turn is None or is_weak(name):
                 continue
             if turn < (last := before.get((identity, name), turn)):
                 raise UserError(
@@ -394,9 +394,10 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
         gathered.setdefault(identity, []).append(utterance)
         if turns:
             again = repeats.setdefault(identity, Repeats(turns))
-            cells = [row.get(name) for name in turns]
-            decimals.setdefault(identity, Decimals(turns)).add(cells, where)
-            again.add(cells, utterance.speaker, utterance.text, where)
+            sure = [name for name in turns if not is_weak(name)]
+            of_sure = [row.get(name) for name in sure]
+            decimals.setdefault(identity, Decimals(sure)).add(of_sure, where)
+            again.add([row.get(name) for name in turns], utterance.speaker, utterance.text, where)
     for again in repeats.values():
         again.end()
     returns.check(

@@ -54,7 +54,11 @@ def test_times_that_go_back_are_reported(times):
 
 
 def test_times_in_no_order_are_reported():
-    for times in ((3, 1, 2, 0), (2, 1, 5, 4, 6), ("2024-05-12T10:33:00Z", *NEWEST[::-1], *NEWEST)):
+    for times in (
+        (300, 100, 200, 0),
+        (200, 100, 500, 400, 600),
+        ("2024-05-12T10:33:00Z", *NEWEST[::-1], *NEWEST),
+    ):
         with pytest.raises(
             UserError, match="stands in no order, by 'created_at'; the order must be"
         ):
@@ -140,7 +144,7 @@ def test_wherever_they_come_from(tmp_path):
 )
 @pytest.mark.parametrize("size", [4, 16, 1000])
 def test_a_table_in_pieces_is_looked_at_as_a_whole(minutes, found, size):
-    rows = "".join(f"1,Ann,text {n},{minute}\n" for n, minute in enumerate(minutes))
+    rows = "".join(f"1,Ann,text {n},{60 * minute}\n" for n, minute in enumerate(minutes))
     table = io.BytesIO(f"dialogue,speaker,text,time\n{rows}".encode())
     *pieces, last = items("csv", Lines(table, "chats", None), size=size)
     assert len(pieces) == (18 - 1) // size
@@ -161,11 +165,25 @@ def test_numbers_that_go_on_say_the_order_wherever_they_stand():
     read_dialogues([{**each, "turn": n // 2} for n, each in enumerate(said)])
 
 
+def test_lines_that_are_numbered_do_not_say_the_order(tmp_path):
+    """A spreadsheet numbers them in whatever order they stand."""
+    rows = [("1", "Ann", f"{n}", "joy", time, str(n)) for n, time in enumerate(NEWEST)]
+    names = ["dialogue", "speaker", "text", "emotion", "created_at", "line_no"]
+    table = "".join(",".join(row) + "\n" for row in (names, *rows))
+    (tmp_path / "a.csv").write_text(table)
+    with pytest.raises(UserError, match=TOLD):
+        read_file(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=TOLD):
+        read_dialogues(pd.DataFrame(rows, columns=names))
+    (item,) = items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=9)
+    assert TOLD in item.problem
+
+
 @pytest.mark.parametrize(
     ("name", "values", "found"),
     [
-        ("Order", (4, 2, 1, 3), "in no order"),
-        ("index", ("4", "2", "1", "3"), "in no order"),
+        ("Order", (4, 2, 1), "newest first"),
+        ("index", ("4", "2", "1"), "newest first"),
         ("line", (4, 3, 2), "newest first"),
         ("line", ("I see.", "Oh.", "No."), ""),  # of a script
         ("order", (771, 771, 771), ""),  # of a shop
@@ -199,12 +217,99 @@ def test_columns_that_tell_an_order_have_many_names(name, values, found, caplog)
     assert not caplog.messages
 
 
-@pytest.mark.parametrize("name", ["seq", "Message No", "line_number", "sequence_no"])
-def test_rows_are_sorted_by_the_usual_names_of_numbers(tmp_path, name):
-    rows = "".join(f"1,{n},A,text {n},joy\n" for n in (4, 2, 1, 3))
-    (tmp_path / "a.csv").write_text(f"dialogue,{name},speaker,text,emotion\n{rows}")
-    (found,) = read_file(tmp_path / "a.csv")
-    assert [u.text for u in found.dialogue.utterances] == [f"text {n}" for n in range(1, 5)]
+@pytest.mark.parametrize(
+    "name", ["sent", "received", "hora", "begin", "pos", "idx", "index", "position", "row", "line"]
+)
+@pytest.mark.parametrize(
+    "values", [(1, 0, 1, 0, 1), ("2", "1", "2", "1"), (1, 0, 0, 1, 0), (0.9, 0.2, 0.5, 0.1)]
+)
+def test_flags_codes_and_scores_tell_no_order(name, values, caplog):
+    check_oldest_first(spoken(values, name), "x")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("start", (5, 3, 1, 8, 2), False),
+        ("start", (5.5, 3, 1), True),
+        ("start", (95, 83, 61, 98, 70), True),
+        ("sent", (100, 0, 100, 0, 50), False),
+        ("order", (1, 1, 0), False),
+        ("order", (7, 5, 3), True),
+    ],
+)
+def test_numbers_tell_an_order_where_they_are_many_or_fall(name, values, found):
+    if found:
+        with pytest.raises(UserError, match="stands"):
+            check_oldest_first(spoken(values, name), "x")
+    else:
+        check_oldest_first(spoken(values, name), "x")
+
+
+@pytest.mark.parametrize("name", ["Order", "index", "line"])
+def test_numbers_of_anything_in_no_order_are_reported_once(name, caplog, monkeypatch):
+    monkeypatch.setattr(order, "_mixed", set())
+    for _ in range(2):
+        check_oldest_first(spoken((12, 3, 40, 2, 17), name), "x")
+    (message,) = caplog.messages
+    assert message.startswith(f"x is in no order by {name!r}: where that tells the order")
+
+
+def readings(tmp_path, header, numbers):
+    """The texts of rows with these numbers, by each way to read them, or what is wrong."""
+    rows = [("1", "A", f"text {n}", "joy", *each) for n, each in enumerate(numbers)]
+    names = ["dialogue", "speaker", "text", "emotion", *header]
+    table = "\n".join(",".join(map(str, row)) for row in (names, *rows)) + "\n"
+    (tmp_path / "a.csv").write_text(table)
+
+    def in_pieces():
+        found = list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2))
+        if problem := "".join(item.problem for item in found):
+            raise UserError(problem)
+        return [u for item in found for u in item.dialogue.utterances]
+
+    for read in (
+        lambda: read_file(tmp_path / "a.csv")[0].dialogue.utterances,
+        lambda: read_dialogues(pd.DataFrame(rows, columns=names))[0][0].utterances,
+        in_pieces,
+    ):
+        try:
+            yield list(dict.fromkeys(u.text for u in read()))
+        except UserError as error:
+            yield str(error)
+
+
+@pytest.mark.parametrize("name", ["seq", "Message No", "line_number", "line_idx", "sequence_no"])
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        ((1, 2, 3, 4), ""),
+        ((7, 8, 1, 2), ""),  # of a second page
+        ((1, 2, 1, 2), ""),
+        ((1, 0, 1, 0), ""),
+        ((0.9, 0.2, 0.1, 0.8), ""),
+        ((4, 3, 2, 1), "newest first"),
+        ((4, 2, 1, 3), "in no order"),
+        ((1, 3, 2, 4), "in no order"),
+    ],
+)
+def test_rows_are_not_sorted_by_what_may_number_something_else(tmp_path, name, numbers, found):
+    for read in readings(tmp_path, [name], [(n,) for n in numbers]):
+        if found:
+            assert f"stands {found}, by {name!r}" in read
+        else:
+            assert read == [f"text {n}" for n in range(4)]
+
+
+def test_numbers_of_utterances_go_before_what_may_number_something_else(tmp_path):
+    rows = [(3, 7), (1, 9), (2, 8)]
+    in_file, *others = readings(tmp_path, ["turn", "line_no"], rows)
+    assert in_file == ["text 1", "text 2", "text 0"]
+    assert all("'turn' is 1 after 3" in each for each in others)
+    within = [(1, 1), (1, 2), (2, 1), (2, 2)]
+    for read in readings(tmp_path, ["turn", "msg_index"], within):
+        assert read == [f"text {n}" for n in range(4)]
 
 
 FALLS = "falls from each utterance to the next in {} of {} dialogue"
@@ -267,3 +372,39 @@ def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch
         read()
         assert FALLS.format(1, 1) in caplog.text
         assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "texts", "found"),
+    [
+        ("seq", "7777", ("ok", "yes", "ok", "no"), False),
+        ("line_no", "7777", ("ok", "yes", "ok", "no"), False),
+        ("utterance_id", "7777", ("ok", "yes", "ok", "no"), False),
+        ("seq", "77", ("ok", "ok"), False),
+        ("message_no", "2211", ("ok", "ok", "no", "yes"), False),
+        ("message_no", "1122", ("ok", "ok", "no", "yes"), True),
+        ("utterance_id", "77", ("ok", "ok"), True),
+        ("utterance_id", "1112", ("ok", "yes", "ok", "no"), True),
+    ],
+)
+def test_what_numbers_no_utterances_tells_no_annotators(tmp_path, name, numbers, texts, found):
+    rows = [("1", "A", *row, "joy") for row in zip(texts, numbers, strict=True)]
+    names = ["dialogue", "speaker", "text", name, "emotion"]
+    table = "\n".join(map(",".join, (names, *rows))) + "\n"
+    (tmp_path / "a.csv").write_text(table)
+
+    def in_pieces():
+        for item in items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=9):
+            if item.problem:
+                raise UserError(item.problem)
+
+    for read in (
+        lambda: read_file(tmp_path / "a.csv"),
+        lambda: read_dialogues(pd.DataFrame(rows, columns=names)),
+        in_pieces,
+    ):
+        if found:
+            with pytest.raises(UserError, match="so the two are one utterance"):
+                read()
+        else:
+            read()
