@@ -51,7 +51,6 @@ def files(workdir: Path):
 
 def elsewhere(workdir: Path) -> dict[int, list[str]]:
     """Arguments of process 1, as on a machine whose disks no other sees."""
-    # Of options that are given twice the last counts.
     return {1: [f"--workdir={workdir.parent / 'elsewhere'}"]}
 
 

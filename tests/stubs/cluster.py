@@ -27,6 +27,12 @@ def training(settings: Mapping[str, Any], workdir: Path) -> list[str]:
     return [*named, *overrides, f"--workdir={workdir}"]
 
 
+def with_arguments(given: Sequence[str], other: Sequence[str]) -> list[str]:
+    """Arguments `--NAME=VALUE`, of which some are others: each may be there once."""
+    names = {each.partition("=")[0] for each in other}
+    return [*(each for each in given if each.partition("=")[0] not in names), *other]
+
+
 class Together:
     """Processes of one run. Use as a context manager, which ends what still runs."""
 
@@ -45,7 +51,7 @@ class Together:
         logs: where each process' output goes.
         processes: how many.
         devices: of each.
-        only: more arguments of single processes, by number.
+        only: arguments of single processes, by number, in place of those of the same name.
         script: what to run, after Python.
         """
         logs.mkdir(parents=True, exist_ok=True)
@@ -56,7 +62,10 @@ class Together:
             joining = f"--distributed={address},{processes},{number}"
             with output.open("w") as stream:
                 process = subprocess.Popen(
-                    [sys.executable, *script, *arguments, joining, *(only or {}).get(number, ())],
+                    [
+                        *(sys.executable, *script),
+                        *with_arguments([*arguments, joining], (only or {}).get(number, ())),
+                    ],
                     cwd=ROOT,
                     env={
                         **os.environ,
