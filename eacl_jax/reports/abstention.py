@@ -16,6 +16,7 @@ from eacl_jax.reports.theme import Theme
 FIGURE = "surest"
 _TOLD = "70"
 """Percent of dev's utterances: of whose share the text tells."""
+_APART = 30  # percent of the utterances
 
 
 def section(gallery: Gallery, results: Mapping[str, Any]) -> str:
@@ -85,7 +86,9 @@ def _draw(theme: Theme, points: list[tuple[float, float, float]]) -> Figure:
         axis.set_major_formatter(PercentFormatter(decimals=0))
     axes.grid(axis="y", linewidth=0.8)
     axes.margins(y=0.2)
-    for number in {0, len(points) // 2}:
+    middle = len(points) // 2
+    # Two names side by side could not be read.
+    for number in [0, *([middle] if answered[middle] - answered[0] > _APART else [])]:
         axes.annotate(
             f"{right[number]:.0f}%, confidence from {100 * confidence[number]:.0f}%",
             (answered[number], right[number]),
