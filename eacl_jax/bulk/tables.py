@@ -114,9 +114,7 @@ class Table:
         turns: list[int | None] = []
         names = self._turn_names
         # Of the dialogue as a whole, which may be given in pieces.
-        sure = [column for column in columns.turns if not is_weak(self._header[column])]
-        of_sure = [self._header[column] for column in sure]
-        repeats, decimals, times, begins = Repeats(names), Decimals(of_sure), Times(), ""
+        repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
         backwards = Backwards()
         while row is not None:
             first, before = lines.line + 1, lines.position
@@ -166,7 +164,7 @@ class Table:
                     before=before if waiting else None,
                 )
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
-                decimals, times = Decimals(of_sure), Times()
+                decimals, times = Decimals(names), Times()
                 begins = f"{where}: dialogue {identity!r:.60}"
             stray = ""
             try:
@@ -175,7 +173,7 @@ class Table:
                 text = row[columns.text].strip()
                 check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
                 numbered = [row[column] for column in columns.turns]
-                decimals.add([row[column] for column in sure], where)
+                decimals.add(numbered, where)
                 repeats.add(numbered, speaker, text, where)
                 utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
                 other = {name: row[column] for name, column in self._others.items()}

@@ -308,14 +308,15 @@ def _is_whole(value: Any) -> bool:
 class Decimals:
     """Numbers such as 1.1 and 1.2 in columns that number utterances, as of the parts of a turn, of
     one dialogue. Rows are not sorted by them, as nobody knows whether 1.10 comes after 1.2 or after
-    1.9; where they go back either way, the rows are in another order.
+    1.9; where they go back either way, the rows are in another order. Columns that may number
+    something else (`is_weak`) tell nothing.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         """Args:
         names: of the columns.
         """
-        self._names = names
+        self._names, self._weak = names, [is_weak(name) for name in names]
         self._last: list[tuple[str, tuple[float, list[int]]] | None] = [None] * len(names)
         self._any = [False] * len(names)
 
@@ -330,6 +331,8 @@ class Decimals:
           UserError: it stands before the row before it.
         """
         for number, (name, cell) in enumerate(zip(self._names, cells, strict=True)):
+            if self._weak[number]:
+                continue
             text = "" if cell is None or isinstance(cell, bool) else str(cell).strip()
             if not (parts := _DECIMAL.fullmatch(text)):
                 continue
@@ -360,32 +363,31 @@ def tells_time(name: str, values: Sequence[Any]) -> bool:
     )
 
 
-_logged: set[str] = set()
-_mixed: set[str] = set()
+_logged: set[tuple[str, str]] = set()
+
+
+def _log_once(message: str, name: str, *arguments: str) -> None:
+    """Logs what is known of a field's order, once for each name in a process."""
+    if (known := (message, plain(name))) not in _logged:
+        _logged.add(known)
+        logger.warning(message, *arguments)
 
 
 def _tell_mixed(name: str, where: str) -> None:
-    """Logs, once for each name in a process, that numbers are in no order."""
-    if plain(name) in _mixed:
-        return
-    _mixed.add(plain(name))
-    logger.warning(
+    """Logs that numbers are in no order."""
+    _log_once(
         "%s is in no order by %r: where that tells the order of speaking, sort the utterances of"
         " each dialogue by it, as each is answered by those before it.",
-        where,
         name,
+        *(where, name),
     )
 
 
 def _tell_unread(name: str, value: str, where: str) -> None:
-    """Logs, once for each name in a process, that nothing is known of the order."""
-    if plain(name) in _logged:
-        return
-    _logged.add(plain(name))
-    logger.warning(
+    """Logs that nothing is known of the order."""
+    _log_once(
         "%s: times such as %s in %r are not understood, so it was not checked that each dialogue's"
         " oldest utterance stands first, as it must; write them as 2024-05-12 10:40, or see to it.",
-        where,
-        value,
         name,
+        *(where, value, name),
     )

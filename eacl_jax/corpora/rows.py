@@ -12,7 +12,6 @@ from eacl_jax.corpora.columns import (
     PARTS,
     SEVERAL,
     Columns,
-    is_weak,
     may_number,
     numbering,
     turn_of,
@@ -243,10 +242,9 @@ def _by_turns(
         return rows, ()
     column, turns = numbering(numbers)
     if column is None:
-        sure = [column for column in columns.turns if not is_weak(header[column])]
-        decimals = Decimals([header[column] for column in sure])
+        decimals = Decimals([header[column] for column in columns.turns])
         for line, cells in rows:
-            decimals.add([cells[column] for column in sure], at_line(path, line))
+            decimals.add([cells[column] for column in columns.turns], at_line(path, line))
         keys = [tuple(key_of(cells[c], header[c]) for c in columns.turns) for _, cells in rows]
         seen: dict[tuple[int | str | None, ...], int] = {}
         first = [seen.setdefault(key, len(seen)) for key in keys]

@@ -394,10 +394,9 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
         gathered.setdefault(identity, []).append(utterance)
         if turns:
             again = repeats.setdefault(identity, Repeats(turns))
-            sure = [name for name in turns if not is_weak(name)]
-            of_sure = [row.get(name) for name in sure]
-            decimals.setdefault(identity, Decimals(sure)).add(of_sure, where)
-            again.add([row.get(name) for name in turns], utterance.speaker, utterance.text, where)
+            cells = [row.get(name) for name in turns]
+            decimals.setdefault(identity, Decimals(turns)).add(cells, where)
+            again.add(cells, utterance.speaker, utterance.text, where)
     for again in repeats.values():
         again.end()
     returns.check(

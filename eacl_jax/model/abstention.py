@@ -39,6 +39,15 @@ class LabelSets:
         """
         return self.thresholds[COVERAGES.index(coverage)]
 
+    def scores(
+        self, probabilities: Float[np.ndarray, "N C"], gold: Int[np.ndarray, " N"]
+    ) -> dict[int, dict[str, float]]:
+        """`set_scores` by each of `SHOWN_COVERAGES`."""
+        return {
+            coverage: set_scores(probabilities, gold, self.threshold(coverage))
+            for coverage in SHOWN_COVERAGES
+        }
+
 
 def fit_sets(likelihood: Float[np.ndarray, " n"]) -> LabelSets:
     """Thresholds for each of `COVERAGES`: with q the ceil((n + 1) coverage) / n quantile of

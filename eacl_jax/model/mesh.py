@@ -90,11 +90,11 @@ def put(tree: Any, shardings: Any) -> Any:
     """
     shardings = jax.tree.broadcast(shardings, tree)
 
-    def put(x: Any, sharding: NamedSharding) -> jax.Array:
+    def put_array(x: Any, sharding: NamedSharding) -> jax.Array:
         x = np.asarray(x)
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
-    return jax.tree.map(put, tree, shardings)
+    return jax.tree.map(put_array, tree, shardings)
 
 
 def keep_or_put(tree: Any, sharding: NamedSharding) -> Any:

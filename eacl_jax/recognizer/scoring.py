@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.model import decisions, metrics
-from eacl_jax.model.abstention import SHOWN_COVERAGES, LabelSets, set_scores, surest_right
+from eacl_jax.model.abstention import LabelSets, surest_right
 from eacl_jax.model.calibration import expected_calibration_error
 from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer.prediction import Prediction
@@ -182,14 +182,9 @@ class Tally:
             if self._several
             else expected_calibration_error(probabilities, targets, answers=answered)
         )
-        surest, of_sets = None, None
-        if not self._several:
-            surest = surest_right(probabilities[answers], targets == answered)
-        if sets is not None:
-            of_sets = {
-                coverage: set_scores(probabilities, targets, sets.threshold(coverage))
-                for coverage in SHOWN_COVERAGES
-            }
+        surest = (
+            None if self._several else surest_right(probabilities[answers], targets == answered)
+        )
         return Scores(
             labels=labels,
             dialogues=self._dialogues,
@@ -207,7 +202,7 @@ class Tally:
             sizes=sizes if self._several else None,
             levels=by_level,
             surest=surest,
-            sets=of_sets,
+            sets=None if sets is None else sets.scores(probabilities, targets),
         )
 
     def _members(self, given: Sequence[Sequence[str]]) -> Bool[np.ndarray, "N C"]:

@@ -1,15 +1,12 @@
 """What dev tells of how sure stage two's answers are, and what that gives on test."""
 
 import numpy as np
-from jaxtyping import Float
 
 from eacl_jax.model.abstention import (
-    SHOWN_COVERAGES,
     LabelSets,
     confidences,
     fit_sets,
     selective_scores,
-    set_scores,
 )
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.results import Abstention, SelectiveScores, SetScores
@@ -29,7 +26,7 @@ def abstention(
     """
     if isinstance(answered.answering, SeveralAnswering):
         return None, None
-    probability = {split: _probabilities(answered, split) for split in ("dev", "test")}
+    probability = {split: answered.probabilities(split) for split in ("dev", "test")}
     confidence = {
         split: found[np.arange(len(found)), answered.answers[split]]
         for split, found in probability.items()
@@ -39,10 +36,8 @@ def abstention(
     right = answered.answers["test"] == test
     return sets, Abstention(
         sets={
-            str(coverage): SetScores(
-                **set_scores(probability["test"], test, sets.threshold(coverage))
-            )
-            for coverage in SHOWN_COVERAGES
+            str(coverage): SetScores(**found)
+            for coverage, found in sets.scores(probability["test"], test).items()
         },
         surest={
             str(share): SelectiveScores(
@@ -51,8 +46,3 @@ def abstention(
             for share, least in confidences(confidence["dev"]).items()
         },
     )
-
-
-def _probabilities(answered: Answered, split: str) -> Float[np.ndarray, "N C"]:
-    temperature = answered.calibration.temperature
-    return answered.answering.probabilities(answered.scores[split], temperature)

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from eacl_jax.config import EvaluationConfig, Stage
 from eacl_jax.data.prompts import Example
@@ -72,6 +72,10 @@ class Answered:
     calibration: Calibration
     plain_temperature: float | None = None
     chain: Chain | None = None
+
+    def probabilities(self, split: str) -> Float[np.ndarray, "N C"]:
+        """Of the labels, calibrated."""
+        return self.answering.probabilities(self.scores[split], self.calibration.temperature)
 
 
 def answer(

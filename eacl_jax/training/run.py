@@ -374,9 +374,7 @@ def _probabilities(answered: Answered) -> dict[str, Any]:
     if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
         return {}
     return {
-        "probabilities": answering.probabilities(
-            answered.scores["test"], answered.calibration.temperature
-        ),
+        "probabilities": answered.probabilities("test"),
         "thresholds": answering.decisions.thresholds,
     }
 

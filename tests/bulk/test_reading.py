@@ -588,29 +588,20 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     )
     assert caplog.text.count(warning) == (expected == [0, 1, 2])
     assert joined(item.dialogue for item in found) == expected * 2
-    lines = Lines(io.BytesIO(content.encode()), "chats")
-    wanted = Wanted(
-        lines,
-        Shard(),
-        size=size,
-        most_past=1,
-        other_features=[GivenFeatures("voice", voice, "voice")],
-    )
-    pieces = list(Table(lines, {}).read(wanted))
+
+    def read(*after):
+        lines = Lines(io.BytesIO(content.encode()), "chats", *after)
+        features = [GivenFeatures("voice", voice, "voice")]
+        wanted = Wanted(lines, Shard(), size=size, most_past=1, other_features=features)
+        return wanted, list(Table(lines, {}).read(wanted))
+
+    wanted, pieces = read()
     assert joined(item.dialogue for item in pieces) == expected * 2
     wanted.other_features[0].check_found()
     assert caplog.text.count(warning) == 2 * (expected == [0, 1, 2])
     if size == 1:  # a run that goes on inside of a dialogue
         assert pieces[4].end.utterances == 2
-        lines = Lines(io.BytesIO(content.encode()), "chats", pieces[4].end)
-        wanted = Wanted(
-            lines,
-            Shard(),
-            size=size,
-            most_past=1,
-            other_features=[GivenFeatures("voice", voice, "voice")],
-        )
-        (last,) = Table(lines, {}).read(wanted)
+        _, (last,) = read(pieces[4].end)
         assert joined([last.dialogue]) == expected[2:]
 
 

@@ -249,7 +249,7 @@ def test_numbers_tell_an_order_where_they_are_many_or_fall(name, values, found):
 
 @pytest.mark.parametrize("name", ["Order", "index", "line"])
 def test_numbers_of_anything_in_no_order_are_reported_once(name, caplog, monkeypatch):
-    monkeypatch.setattr(order, "_mixed", set())
+    monkeypatch.setattr(order, "_logged", set())
     for _ in range(2):
         check_oldest_first(spoken((12, 3, 40, 2, 17), name), "x")
     (message,) = caplog.messages
