@@ -59,7 +59,7 @@ def test_peer_reads_and_trains_the_same(config):
     part = np.arange(5)
     with torch.inference_mode():
         found = model(*peer._padded(splits["train"], part, model.encoder, "cpu")).numpy()
-    expected = ours.encoding.read(ours.params, ours.examples["train"])
+    expected = ours.encoding.read_text(ours.params, ours.examples["train"])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(splits["train"].targets, ours.training_targets)
     model = peer.Classifier(config, config.readout, len(corpus.taxonomy))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.export.parts import OF_PROMPTS, Parts, Several, prompt_form, rounding
+from eacl_jax.export.standalone_prompts import tell_of_cut, tell_of_unknown
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.recognizer.card import write_card
@@ -20,7 +21,8 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 # Where the class that transformers would choose by itself has a decoder, which is not there.
 _CLASSES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
 
-_SNIPPET = '''import unicodedata
+_SNIPPET = '''import sys
+import unicodedata
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +48,9 @@ def encode(text: str) -> list[int]:
 @torch.no_grad()
 def predict(utterances: Sequence[tuple[str, str]]{later}) -> dict[str, float]:
     """{about}; utterances are (speaker, text){follow}."""
-    ids, column, _, _ = prompt(encode, utterances, FORM{after})
+    ids, column, cut, unknown = prompt(encode, utterances, FORM{after})
+    tell_of_cut(cut)
+    tell_of_unknown(unknown)
     hidden = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0]
     read = {read}
 {head}
@@ -141,7 +145,9 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
         model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
         labels=list(settings.labels),
         form=prompt_form(recognizer),
-        prompt="\n\n".join(inspect.getsource(each) for each in OF_PROMPTS),
+        prompt="\n\n".join(
+            inspect.getsource(each) for each in (*OF_PROMPTS, tell_of_cut, tell_of_unknown)
+        ),
         read="hidden.mean(dim=0)" if settings.readout == "mean" else "hidden[column]",
         head=_HEADS[settings.head],
         **later,

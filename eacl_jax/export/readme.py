@@ -11,7 +11,7 @@ from eacl_jax.recognizer.markdown import plain
 
 _STABLEHLO = """# Emotion recognition in conversation, as StableHLO
 
-The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, {compared}, calibrated probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
+The whole prediction of an `eacl_jax` recognizer as programs that JAX runs: encoder, readout, {head}, {compared}, probabilities. It needs JAX and NumPy, nothing else; it was made with JAX {jax}.
 
 ```sh
 python run.py   # answers the conversation in example.npz
@@ -23,7 +23,7 @@ what it is for, and how good it is.
 
 _ONNX = """# Emotion recognition in conversation, as ONNX
 
-The whole prediction of an `eacl_jax` recognizer as one program of opset {opset}: encoder, readout, {head}, {compared}, calibrated probabilities. `run.py` needs ONNX Runtime, NumPy and tokenizers, nothing else.
+The whole prediction of an `eacl_jax` recognizer as one program of opset {opset}: encoder, readout, {head}, {compared}, probabilities. `run.py` needs ONNX Runtime, NumPy and tokenizers, nothing else.
 
 ```sh
 pip install onnxruntime numpy tokenizers

@@ -50,7 +50,9 @@ class Passes:
         self._weigh = jax.jit(
             lambda params, batch: merge(params).modality_weights(batch), out_shardings=whole
         )
-        self._read = jax.jit(lambda params, batch: merge(params).read(batch), out_shardings=whole)
+        self._read_text = jax.jit(
+            lambda params, batch: merge(params).read_text(batch), out_shardings=whole
+        )
         self._encode_labels = jax.jit(
             lambda params, batch: merge(params).encode_labels(batch), out_shardings=whole
         )
@@ -62,9 +64,11 @@ class Passes:
         """Representations of the examples, in their order, on the host."""
         return self._each(self._represent, params, examples)
 
-    def read(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N d"]:
-        """What the encoder makes of the examples, before the mapping; likewise."""
-        return self._each(self._read, params, examples)
+    def read_text(self, params: Any, examples: Sequence[Example]) -> Float[np.ndarray, "N d"]:
+        """What the encoder makes of the examples' texts, before features join and before the
+        mapping; likewise.
+        """
+        return self._each(self._read_text, params, examples)
 
     def modality_weights(
         self, params: Any, examples: Sequence[Example]

@@ -95,7 +95,7 @@ class Representer(nnx.Module):
         """What stands for each example, float32: the hidden state at its readout token, or the mean
         over its tokens, joined by its features.
         """
-        h = self._read_text(batch, deterministic=deterministic, rngs=rngs)
+        h = self.read_text(batch, deterministic=deterministic, rngs=rngs)
         if self.fusion is None:
             return h
         return self.fusion(h, batch.features, deterministic=deterministic, rngs=rngs)
@@ -103,13 +103,14 @@ class Representer(nnx.Module):
     def modality_weights(self, batch: Batch) -> Float[Array, "N M"]:
         """How much each modality counts; see `Fusion.weights`."""
         assert self.fusion is not None
-        weights = self.fusion.weights(self._read_text(batch), batch.features)
+        weights = self.fusion.weights(self.read_text(batch), batch.features)
         assert weights is not None
         return weights
 
-    def _read_text(
+    def read_text(
         self, batch: Batch, *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "N d"]:
+        """What stands for each example without its features; zeros where texts are not read."""
         if not self.text:
             width: int = self.encoder.hidden_size  # type: ignore[attr-defined]
             return jnp.zeros((batch.readout.shape[0], width), jnp.float32)

@@ -109,17 +109,18 @@ def prepare_int8(
     ranges = quantize.activation_ranges(exact, run_each(examples))
     before = _scores(recognizer, recognizer.represent, scored)
     bits = 8 if quantize.eight_bits_add_up() else 7
-    chosen = None
+    chosen, costs = None, []
     for kept, made_of in int8_programs(exact, ranges, bits):
         content = made_of.SerializeToString()
         after = _scores(recognizer, Session(content).represent, scored)
         cost = _cost(before, after)
+        costs.append(cost)
         if cost.loss <= max_loss:
             chosen = kept, content, cost
             if cost.changed <= _MAX_CHANGED:
                 break
     if chosen is None:
-        raise _too_much("int8", cost, max_loss)
+        raise _too_much("int8", min(costs, key=lambda each: each.loss), max_loss)
     kept, content, cost = chosen
     made = Program(
         len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost

@@ -83,7 +83,7 @@ def _readouts(config: Config, file: Path) -> Float[np.ndarray, "N d"]:
     except (OSError, SafetensorError):  # not there yet, or cut short
         pass
     experiment = prepare(_text_alone(config))
-    readouts = experiment.encoding.read(experiment.params, experiment.examples["test"])
+    readouts = experiment.encoding.read_text(experiment.params, experiment.examples["test"])
     kept = readouts.astype(np.float16)
     file.parent.mkdir(exist_ok=True)
     write_bytes(file, save({_READOUTS: kept}, metadata=made_by))

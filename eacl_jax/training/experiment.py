@@ -219,14 +219,13 @@ class Experiment:
         of_the_encoder = (
             "readouts",
             *(config.prompt, config.features, config.readout, config.compat.trailing_space),
-            # Fusions other than gated read features by weights that are drawn.
-            config.seed if config.encoder.random_weights or self.modalities else None,
+            config.seed if config.encoder.random_weights else None,
         )
         return Beginning(
             labels=self.labels,
             encode=lambda labels: encoding.encode_labels(params, labels),
             readouts=lambda: self.inputs.once(
-                of_the_encoder, lambda: encoding.read(params, self.examples["train"])
+                of_the_encoder, lambda: encoding.read_text(params, self.examples["train"])
             ),
             members=self.task.members(self.gold("train")),
             names=self.corpus.taxonomy.labels,

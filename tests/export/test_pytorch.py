@@ -98,6 +98,20 @@ def test_speakers_are_taken_as_the_library_takes_them(tmp_path: Path) -> None:
         predict([("", "hi")])
 
 
+def test_what_an_answer_says_nothing_of_is_told(tmp_path: Path, capsys) -> None:
+    export_hf(recognizer(), tmp_path / "out")
+    predict = run_card(tmp_path / "out")["predict"]
+    capsys.readouterr()  # what loading says
+    predict([("Ann", "what a day")])
+    assert not capsys.readouterr().err
+    for text, told in (
+        ("what a day " * 100, "longer than the model reads: its end was answered"),
+        ("", "no text: its answer says nothing"),
+    ):
+        predict([("Ann", text)])
+        assert told in capsys.readouterr().err
+
+
 def test_several_labels_of_ones_own(tmp_path: Path) -> None:
     original = recognizer(**SEVERAL).with_labels("delight=joy,rage=anger")
     export_hf(original, tmp_path / "out")

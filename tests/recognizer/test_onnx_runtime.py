@@ -141,10 +141,12 @@ def test_int8_says_what_it_costs(folder):
     assert "## Programs" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch):
+@pytest.mark.parametrize("f1", [(59.0, 58.0), (58.0, 59.0)])
+def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch, f1):
     in_jax = EmotionRecognizer.from_pretrained(folder)
-    cost = programs.Cost(12, "weighted_f1", 60.0, 59.0, 8.0, 3.0, 4.0)
-    monkeypatch.setattr(preparing, "_cost", lambda before, after: cost)
+    # Either program may be the one that costs less, which is the one to tell of.
+    costs = (programs.Cost(12, "weighted_f1", 60.0, after, 8.0, 3.0, 4.0) for after in f1)
+    monkeypatch.setattr(preparing, "_cost", lambda before, after: next(costs))
     with pytest.raises(UserError, match=r"60\.00 -> 59\.00.*at most 0\.3 points may be lost"):
         preparing.prepare_int8(in_jax, folder, read_dialogues(NOTED)[0])
     assert not (folder / "programs").exists()
