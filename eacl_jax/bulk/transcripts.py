@@ -43,9 +43,11 @@ class Findings:
         """Counts a dialogue.
 
         Args:
-          size: its utterances.
+          size: its utterances; 0 where all its lines were left out, so that there is none.
           speaker: of the last one; "" where it names nobody.
         """
+        if not size:
+            return
         self.dialogues += 1
         self.lone += size == 1
         if size == 1 and speaker:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from eacl_jax.corpora.order import Times
 from eacl_jax.dialogue import Utterance, count
@@ -19,6 +19,14 @@ class Backwards:
         self._fallen: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
 
+    @classmethod
+    def of(cls, dialogues: Iterable[Sequence[Utterance]]) -> "Backwards":
+        """Of the utterances of whole dialogues."""
+        backwards = cls()
+        for utterances in dialogues:
+            backwards.add(Times.of(utterances))
+        return backwards
+
     def add(self, times: Times) -> None:
         """Notes the next dialogue."""
         self._dialogues += times.count >= 3
@@ -26,35 +34,38 @@ class Backwards:
             self._fallen[name] += 1
             self._steps[name] += times.count - 1
 
-    def warn(self, where: str) -> None:
-        """Logs fields that fall throughout most dialogues of three utterances or more, once for
-        each name and number of dialogues in a process.
+    def messages(self) -> Iterator[tuple[tuple[str, int, int], str]]:
+        """What to say of fields that fall throughout most dialogues of three utterances or more,
+        each with what it says that of: the field, and numbers of dialogues.
         """
         for name, fallen in self._fallen.items():
             # One dialogue of three falls by chance.
             if 2 * fallen <= self._dialogues or self._steps[name] < 3:
                 continue
-            if (known := (plain(name), fallen, self._dialogues)) in _warned:
-                continue
-            _warned.add(known)
-            logger.warning(
-                "%s: %r falls from each utterance to the next in %s of %s of three utterances"
-                " or more: where it tells when they were spoken, or in which order, these stand"
-                " newest first, and each is answered by its future. Then sort the utterances of"
-                " each dialogue by it.",
-                where,
-                name,
-                f"{fallen:,}",
-                count(self._dialogues, "dialogue"),
+            yield (
+                (plain(name), fallen, self._dialogues),
+                f"{name!r} falls from each utterance to the next in {fallen:,} of"
+                f" {count(self._dialogues, 'dialogue')} of three utterances or more: where it tells"
+                " when they were spoken, or in which order, these stand newest first, and each is"
+                " answered by its future. Then sort the utterances of each dialogue by it.",
             )
+
+    def warn(self, where: str) -> None:
+        """Logs `messages`, each once in a process."""
+        for of, message in self.messages():
+            if of not in _warned:
+                _warned.add(of)
+                logger.warning("%s: %s", where, message)
 
 
 _warned: set[tuple[str, int, int]] = set()
 
 
+def about_backwards(dialogues: Iterable[Sequence[Utterance]]) -> list[str]:
+    """What to say of the order of whole dialogues' utterances; see `Backwards.messages`."""
+    return [message for _, message in Backwards.of(dialogues).messages()]
+
+
 def warn_of_backwards(dialogues: Iterable[Sequence[Utterance]], where: str) -> None:
     """Logs as `Backwards.warn` does, of the utterances of whole dialogues."""
-    backwards = Backwards()
-    for utterances in dialogues:
-        backwards.add(Times.of(utterances))
-    backwards.warn(where)
+    Backwards.of(dialogues).warn(where)

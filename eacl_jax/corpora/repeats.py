@@ -174,33 +174,34 @@ def check_annotators(
             )
 
 
-def warn_of_annotators(dialogues: Iterable[tuple[str, Sequence[Utterance]]], where: str) -> None:
-    """Logs how many dialogues have some utterances again with another annotator: those that
-    `check_annotators` does not refuse, as not all are.
+def about_annotators(dialogues: Iterable[tuple[str, Sequence[Utterance]]]) -> str:
+    """What to say of dialogues that have some utterances again with another annotator, which
+    `check_annotators` does not refuse, as not all are; empty where there are none.
 
     A text that two annotators of a dialogue have may have been said again; it counts where it is
     long, or where all that one annotator has is there before.
 
     Args:
       dialogues: where each stands, and its utterances.
-      where: all of them stand.
     """
     found = [
         (at, *again) for at, utterances in dialogues if (again := _annotated_again(utterances))
     ]
-    if found:
-        first, name, text = found[0]
-        logger.warning(
-            "%s: %s an utterance twice with two values of %r (first in %s: %r): if two people"
-            " annotated it, it was said once, but is read, learnt and scored as said again. %s;"
-            " where it was said again, nothing is amiss.",
-            where,
-            counted(len(found), "dialogue has", "dialogues have"),
-            name,
-            first,
-            f"{text:.60}",
-            _REMEDY,
-        )
+    if not found:
+        return ""
+    first, name, text = found[0]
+    return (
+        f"{counted(len(found), 'dialogue has', 'dialogues have')} an utterance twice with two"
+        f" values of {name!r} (first in {first}: {f'{text:.60}'!r}): if two people annotated it,"
+        f" it was said once, but is read, learnt and scored as said again. {_REMEDY}; where it was"
+        " said again, nothing is amiss."
+    )
+
+
+def warn_of_annotators(dialogues: Iterable[tuple[str, Sequence[Utterance]]], where: str) -> None:
+    """Logs what `about_annotators` says of the dialogues; `where` all of them stand."""
+    if message := about_annotators(dialogues):
+        logger.warning("%s: %s", where, message)
 
 
 def _annotated_again(utterances: Sequence[Utterance]) -> tuple[str, str] | None:

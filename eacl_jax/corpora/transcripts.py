@@ -110,16 +110,28 @@ def read_transcript(text: str, identity: str = "1", where: str = "the text") -> 
     Raises:
       UserError: a line is not text, or `TranscriptLines` refuses it.
     """
+    read, left_out = _read(text, where)
+    for message in left_out:
+        logger.warning("%s: %s", where, message)
+    return Dialogue(identity, tuple(each.utterance for each in read))
+
+
+def about_left_out(text: str) -> list[str]:
+    """What to say of lines that `read_transcript` leaves out of a text which it reads."""
+    return _read(text, "the text")[1]
+
+
+def _read(text: str, where: str) -> tuple[list[ReadUtterance], list[str]]:
+    """A text's utterances, and what to say of lines that are left out."""
     lines = TranscriptLines(where)
     read: list[ReadUtterance] = []
     for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
         read += lines.read(line, number)
     read += lines.finish()
-    if lines.titles:
-        logger.warning("%s: %s", where, about_titles(lines.titles))
+    left_out = [about_titles(lines.titles)] if lines.titles else []
     if lines.notes:
-        logger.warning("%s: %s", where, about_notes(lines.notes, bool(read)))
-    return Dialogue(identity, tuple(each.utterance for each in read))
+        left_out.append(about_notes(lines.notes, bool(read)))
+    return read, left_out
 
 
 def check_one_utterance(text: str, column: str, where: str, remedy: str) -> None:

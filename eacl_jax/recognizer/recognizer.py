@@ -433,8 +433,9 @@ class EmotionRecognizer:
         utterances = utterances_of(read)
         texts = [each.text for each in utterances]
         warn_about(examples, self.settings.prompt.max_tokens)
-        warn_of_markup(texts)
-        warn_of_notes(utterances)
+        if self.settings.reads_text:
+            warn_of_markup(texts)
+            warn_of_notes(utterances)
         self.warn_of_language(texts)
         warn_of_features(read, self.settings.modalities)
         alone = self.answer(self.represent(examples), utterances, examples, stage=stage)

@@ -695,6 +695,17 @@ def test_a_title_above_an_export_is_no_dialogue():
     ]
 
 
+def test_a_chat_of_notes_alone_leaves_no_utterance():
+    text = "12/05/2024, 10:32 - Ben: <Media omitted>\n12/05/2024, 10:33 - Ann left\n"
+    lines, findings = Lines(io.BytesIO(text.encode()), "chats"), Findings()
+    (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), findings)
+    assert item.dialogue is None
+    assert "has no utterances" in item.problem
+    (sentence,) = findings.sentences()
+    assert sentence.startswith("2 messages of a chat were left out")
+    assert sentence.endswith(", and no utterance is left")
+
+
 def test_lines_without_names_are_dialogues_where_no_export_is_below():
     for last in ("Ann: hi", "12/05/2024, 10:31 - Ann: hi", "c"):
         found = read("txt", f"a\n\nb\nb\n\n{last}\n\n", size=1)

@@ -310,6 +310,33 @@ def test_answers_without_the_utterances_around_are_counted(tiny):
     assert warnings == [doubted, [], doubted]
 
 
+def test_what_is_amiss_with_dialogues_reaches_the_caller():
+    falling = [{"text": f"it was {n}", "stamp": n} for n in (9, 7, 4, 1)]
+    twice = [
+        {"text": "we won the match", "annotator": "a"},
+        {"text": "and then we came home again", "annotator": "a"},
+        {"text": "and then we came home again", "annotator": "b"},
+    ]
+    chat = (
+        "[12/1/24, 10:02:11] Ann: hi\n[12/1/24, 10:02:13] Ben: <Media omitted>\n"
+        "[12/1/24, 10:03:00] Ann: hello?"
+    )
+
+    async def ask():
+        async with serving(Gated()) as client:
+            one = await predict(client, {"utterances": falling})
+            asked = {"dialogues": [{"transcript": "Ann: hi"}, {"utterances": twice}]}
+            asked["dialogues"].append({"transcript": chat})
+            three = await client.post("/v1/predict", json=asked)
+            return one.json()["warnings"] + three.json()["warnings"]
+
+    newest, again, left_out = asyncio.run(ask())
+    assert newest.startswith("'stamp' falls from each utterance to the next in 1 of 1 dialogue")
+    assert again.startswith("1 dialogue has an utterance twice with two values of 'annotator'")
+    assert "(first in dialogues[1]: 'and then we came home again')" in again
+    assert left_out.startswith("dialogues[2].transcript: 1 message of a chat was left out")
+
+
 def test_a_conversation_keeps_its_own_labels(tiny):
     texts, labels = ["hello there", "rude", "lovely end"], {"good": "lovely", "bad": "rude"}
     expected = tiny.with_labels(labels).predict([("Ann", text) for text in texts])

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
+from eacl_jax.corpora.backwards import about_backwards
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.transcripts import split_lines
+from eacl_jax.corpora.repeats import about_annotators
+from eacl_jax.corpora.transcripts import about_left_out, split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
@@ -100,6 +102,26 @@ def dialogues_of(
         )
         raise ApiError(422, "invalid", message, field=field)
     return numbered_apart(found, named)
+
+
+def about_dialogues(asked: Sequence[AskedDialogue], dialogues: Sequence[Dialogue]) -> list[str]:
+    """What to say of a request's dialogues: that they may stand newest first, that utterances are
+    there once an annotator, which lines of a transcript were left out.
+
+    Args:
+      asked: as they were given.
+      dialogues: by `dialogues_of`.
+    """
+    found = about_backwards(each.utterances for each in dialogues)
+    spoken = ((f"dialogues[{n}]", each.utterances) for n, each in enumerate(dialogues))
+    found += filter(None, [about_annotators(spoken)])
+    for number, each in enumerate(asked):
+        if "transcript" in each.model_fields_set:
+            found += (
+                f"dialogues[{number}].transcript: {left_out}"
+                for left_out in about_left_out(each.transcript)
+            )
+    return found
 
 
 def utterance_of(

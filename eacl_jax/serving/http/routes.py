@@ -26,6 +26,7 @@ from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.http.requests import (
+    about_dialogues,
     check_counts,
     dialogues_of,
     doubts,
@@ -110,6 +111,8 @@ def api(service: Service) -> APIRouter:
         return missing_features(given, modalities, reads_text=recognizer.settings.reads_text)
 
     def no_speech(utterances: Sequence[Utterance]) -> list[str]:
+        if not recognizer.settings.reads_text:
+            return []
         found = (about_markup(each.text for each in utterances), about_notes(utterances))
         return [message for message in found if message]
 
@@ -173,7 +176,8 @@ def api(service: Service) -> APIRouter:
         utterances = [each for dialogue in dialogues for each in dialogue.utterances]
         texts = [each.text for each in utterances]
         doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
-        notes = [*missing(dialogues, sounds), *no_speech(utterances), *language(texts), *doubted]
+        notes = [*about_dialogues(asked.dialogues, dialogues), *missing(dialogues, sounds)]
+        notes += [*no_speech(utterances), *language(texts), *doubted]
         notes = [*warnings, *notes]
         return _json({**in_force(labels), "warnings": notes, "dialogues": found}, version)
 
