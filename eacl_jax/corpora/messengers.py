@@ -5,13 +5,10 @@ lines of a name, a tab and a text.
 import re
 from typing import NamedTuple
 
-from eacl_jax.corpora.names import MARKS, has_capitals, is_name
+from eacl_jax.corpora.names import HALF_FIRST, MARKS, has_capitals, is_name
 
 COLUMNS, BRACKETS = "columns", "brackets"
 """Styles: `10:31<TAB>Ann<TAB>hi`, as LINE has it, and `[Ann] [10:31 AM] hi`, as KakaoTalk does."""
-
-HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
-"""Of the day, before a time: 오전 10:31."""
 
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
 _CLOCK = rf"(?:{HALF_FIRST}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"

@@ -7,6 +7,9 @@ import unicodedata
 MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
 AROUND = re.compile(rf"^[{MARKS}\s]+|[{MARKS}\s]+$")
 
+HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
+"""Of the day, before a time: 오전 10:31."""
+
 _LONGEST_NAME = 40
 _MOST_WORDS = 5
 # Before a time and a colon, these begin a sentence: "at 10:30: come".
@@ -17,8 +20,8 @@ _NO_NAMES = frozenset(
 _PARTICLES = frozenset(
     "af al bin da das de del den der des di do dos du el ibn la le of the van von y zu".split()  # noqa: SIM905
 )
-# "At 12:30 I left" and "a ratio of 16:9" name nobody.
-_NUMBER, _DIGIT = re.compile(r"(?<!\w)\d+$"), re.compile(r"\d")
+# "At 12:30 I left", "a ratio of 16:9" and 午前9:05 name nobody.
+_NUMBER, _DIGIT = re.compile(rf"(?:(?<!\w)|^{HALF_FIRST})\d+$"), re.compile(r"\d")
 # Numbers of telephones, as chats and calls have them in place of names.
 _PHONE = re.compile(r"\+\d[\d\s()./-]{3,24}\d|(?:\(?0\d|\(\d{2,4}\))[\d\s()/-]{4,24}\d")
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}")

@@ -2,8 +2,8 @@
 
 import re
 
-from eacl_jax.corpora.messengers import COLUMNS, HALF_FIRST, is_day
-from eacl_jax.corpora.names import MARKS, begins_like_a_name
+from eacl_jax.corpora.messengers import COLUMNS, is_day
+from eacl_jax.corpora.names import HALF_FIRST, MARKS, begins_like_a_name
 from eacl_jax.errors import UserError
 
 _FEWEST = 3

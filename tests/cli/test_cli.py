@@ -50,10 +50,10 @@ def test_each_command_has_help(eacl, command):
     assert (done.status, done.errors) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["train", "study", "evaluate", "predict", "adapt", "prepare"])
+@pytest.mark.parametrize("command", SUBCOMMANDS)
 def test_help_is_not_cut_in_a_narrow_terminal(eacl, monkeypatch, command):
     monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
-    assert "…" not in eacl(command, "--help").output.decode()
+    assert "…" not in eacl(*command.split(), "--help").output.decode()
 
 
 def test_help_of_shapes_shows_asterisks(eacl, monkeypatch):

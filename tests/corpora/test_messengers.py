@@ -146,6 +146,7 @@ def test_blank_lines_end_dialogues_of_names_before_tabs():
             "line 2: .* 1 more of 3 lines hold a time",
         ),
         ("2024-05-12\n10:31 Ann hi\n2024-05-13\n10:32 Ben yo", "line 2: .* hold a time"),
+        ("午前9:05 Ann yes\n午前9:06 Ben no\n午前9:07 Ann so", "line 1: .* hold a time"),
         (
             "so late  10:31\noh no (오전 10:32)\nyes\t10.33 am",
             "line 1: .* 2 more of 3 lines hold a time",
