@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,17 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.serving.http.peers import is_loopback
 
+if TYPE_CHECKING:
+    from eacl_jax.serving.settings import OutOfRangeError
+
 _TOKEN = "EACL_TOKEN"
 _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
+# Of the service's settings; options of all others are called --max-NAME.
+_FLAGS = {name: f"--{name}" for name in ("queue", "timeout", "grace")} | {
+    "batch": "--batch-size",
+    "idle": "--conversation-ttl",
+    "sound_bytes": "--max-sound-mb",
+}
 
 
 def serve(
@@ -104,33 +113,36 @@ def serve(
         )
     from eacl_jax.cli import compiled, process
     from eacl_jax.serving.server import bind, run
-    from eacl_jax.serving.settings import Limits, ServiceSettings
+    from eacl_jax.serving.settings import Limits, OutOfRangeError, ServiceSettings
 
-    settings = ServiceSettings(
-        name=name or _name_of(model),
-        token=token,
-        host=host,
-        limits=Limits(
-            max_dialogues,
-            max_utterances,
-            max_characters,
-            max_labels,
-            max_body_bytes,
-            max_numbers,
-            max_sounds,
-            max_sound_mb * 2**20,
-            max_sound_seconds,
-        ),
-        queue=queue,
-        requests=min(ServiceSettings.requests, max(max_connections // 2, 1)),
-        connections=max_connections,
-        batch=batch_size,
-        timeout=timeout,
-        grace=grace,
-        conversations=max_conversations,
-        idle=conversation_ttl,
-        compile_ahead=not no_compile_ahead,
-    )
+    try:
+        settings = ServiceSettings(
+            name=name or _name_of(model),
+            token=token,
+            host=host,
+            limits=Limits(
+                max_dialogues,
+                max_utterances,
+                max_characters,
+                max_labels,
+                max_body_bytes,
+                max_numbers,
+                max_sounds,
+                max_sound_mb * 2**20,
+                max_sound_seconds,
+            ),
+            queue=queue,
+            requests=min(ServiceSettings.requests, max(max_connections // 2, 1)),
+            connections=max_connections,
+            batch=batch_size,
+            timeout=timeout,
+            grace=grace,
+            conversations=max_conversations,
+            idle=conversation_ttl,
+            compile_ahead=not no_compile_ahead,
+        )
+    except OutOfRangeError as error:
+        raise UserError(_by_its_flag(error)) from error
     process.quiet_libraries()
     with process.ending_at_once("before the service was up"):
         bound = bind(host, port)
@@ -171,3 +183,12 @@ def _name_of(model: str) -> str:
     folder = Path(model) if address else Path(model).resolve()
     name = f"{folder.parent.name}/{folder.name}" if folder.name == "model" else folder.name
     return name.encode("utf-8", "replace").decode()[:100] or "model"
+
+
+def _by_its_flag(error: "OutOfRangeError") -> str:
+    """What to say of a number that cannot be, by the option that gave it."""
+    flag = _FLAGS.get(error.name, f"--max-{error.name.replace('_', '-')}")
+    value, most = error.value, error.most
+    if error.name == "sound_bytes":
+        value, most = value // 2**20, most // 2**20
+    return f"{flag} must be more than 0 and at most {most:,}, got {value:,}."

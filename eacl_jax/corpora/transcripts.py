@@ -144,15 +144,20 @@ def check_one_utterance(text: str, column: str, where: str, remedy: str) -> None
       where: names the row, for messages.
       remedy: how such texts are given.
     """
-    if "transcript" not in plain(column) or not _LINE_END.search(text):
-        return
-    lines = [line.strip() for line in split_lines(text) if line.strip()]
-    named = sum(bool(divide_stamped(line) or beginning_of(line).speaker) for line in lines)
-    if named > 1 and 2 * named >= len(lines):
+    if "transcript" in plain(column) and (named := _several(text)):
         raise UserError(
             f"{where}: the cell of column {column!r} holds {named} lines 'Name: text', which are"
             f" several utterances: give {remedy}."
         )
+
+
+def _several(text: str) -> int:
+    """How many lines of a text name a speaker, where two or more and half of them do; else 0."""
+    if not _LINE_END.search(text):
+        return 0
+    lines = [line.strip() for line in split_lines(text) if line.strip()]
+    named = sum(bool(divide_stamped(line) or beginning_of(line).speaker) for line in lines)
+    return named if named > 1 and 2 * named >= len(lines) else 0
 
 
 def about_titles(number: int) -> str:
@@ -174,8 +179,13 @@ def read_line(line: str, where: str = "the utterance") -> Utterance:
     """The utterance in a line that stands for itself.
 
     Raises:
-      UserError: it is not text.
+      UserError: it is not text, or several lines that name their speakers.
     """
+    if named := _several(line):
+        raise UserError(
+            f"{where} holds {named} lines 'Name: text', which are several utterances: give each by"
+            " itself."
+        )
     return check_utterance(_plain(line), where)
 
 

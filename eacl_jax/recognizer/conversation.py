@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eacl_jax.data.beside import warn_of_features
@@ -20,7 +20,7 @@ from eacl_jax.recognizer.prediction import Prediction
 from eacl_jax.recognizer.sequence import after
 
 if TYPE_CHECKING:
-    from eacl_jax.data.prompts import OnLong
+    from eacl_jax.data.prompts import Example, OnLong
     from eacl_jax.recognizer.folder import Settings
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,11 @@ class Recognizer(Protocol):
         self, dialogue: Dialogue, index: int, *, on_long: "OnLong" = ...
     ) -> Prediction:
         """The answer to one utterance of a dialogue by its prompt."""
+
+    def examples(
+        self, dialogues: Sequence[Dialogue], *, on_long: "OnLong" = ...
+    ) -> Sequence["Example"]:
+        """The prompts of all utterances."""
 
     def look(self, texts: Iterable[str]) -> Look:
         """Whether they may be in another language than the model's."""
@@ -62,7 +67,8 @@ class Conversation:
                 raise UserError(NOT_AS_IT_GOES)
             self._least = least_probability(recognizer.settings, coverage)
         self._past: deque[Utterance] = deque(maxlen=recognizer.settings.prompt.max_past)
-        self._waiting: deque[Utterance] = deque()
+        # With how a text that is too long is to be read.
+        self._waiting: deque[tuple[Utterance, OnLong]] = deque()
         self._count = 0
         self._before: Prediction | None = None
         self._warned: set[str] = set()
@@ -181,42 +187,35 @@ class Conversation:
             alone = self._recognizer.answer_alone(dialogue, last, on_long=on_long)
             answer = self.append(asked, alone)
         else:
+            # What cannot be read is refused here, not when it is answered.
+            self._recognizer.examples([Dialogue("conversation", (asked,))], on_long=on_long)
             if len(self._waiting) == later:
-                answer = self._next([*self._waiting, asked], on_long)
-                self._remember(self._waiting.popleft())
-            self._waiting.append(asked)
+                answer = self._answer_first(asked)
+            self._waiting.append((asked, on_long))
             self._count_in(asked)
         self._warn(asked)
         return answer
 
-    def finish(self, *, on_long: "OnLong" = "cut") -> list[Prediction]:
+    def finish(self) -> list[Prediction]:
         """The answers that waited for later utterances, now that none is coming. The conversation
         may go on all the same; these utterances are then its past.
-
-        Args:
-          on_long: as of `EmotionRecognizer.predict`.
-
-        Raises:
-          UserError: one is too long and to be refused; the conversation is then as before.
         """
-        waiting, past, before = list(self._waiting), list(self._past), self._before
         answers = []
-        try:
-            while self._waiting:
-                answers.append(self._next(self._waiting, on_long))
-                self._remember(self._waiting.popleft())
-        except UserError:
-            self._waiting, self._past = deque(waiting), deque(past, self._past.maxlen)
-            self._before = before
-            raise
+        while self._waiting:
+            answers.append(self._answer_first())
         return answers
 
-    def _next(self, utterances: Iterable[Utterance], on_long: "OnLong") -> Prediction:
-        """The answer to the first of these, which the others follow."""
-        dialogue = Dialogue("conversation", (*self._past, *utterances))
-        return self._after(
-            self._recognizer.answer_alone(dialogue, len(self._past), on_long=on_long)
-        )
+    def _answer_first(self, *newest: Utterance) -> Prediction:
+        """The answer to the first of those that wait, which the others and the newest follow; it is
+        then past.
+        """
+        waiting = [utterance for utterance, _ in self._waiting]
+        first, on_long = self._waiting[0]
+        dialogue = Dialogue("conversation", (*self._past, *waiting, *newest))
+        alone = self._recognizer.answer_alone(dialogue, len(self._past), on_long=on_long)
+        self._waiting.popleft()
+        self._remember(first)
+        return self._after(alone)
 
     def _warn(self, utterance: Utterance) -> None:
         modalities = self._recognizer.settings.modalities

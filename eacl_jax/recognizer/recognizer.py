@@ -599,10 +599,6 @@ class EmotionRecognizer:
             )
             for d in dialogues
         ]
-        if on_long not in get_args(OnLong):
-            raise UserError(
-                f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
-            )
         return self.build(unlabelled, "all", on_long)
 
     def build(
@@ -615,6 +611,10 @@ class EmotionRecognizer:
         that the model reads. Of a model that reads no text they hold none, so that neither a text
         nor a name is too long.
         """
+        if on_long not in get_args(OnLong):
+            raise UserError(
+                f"on_long must be one of {', '.join(get_args(OnLong))}, got {on_long!r:.40}."
+            )
         settings = self.settings
         # Where they become words, those of the past are read too.
         for dialogue in dialogues if settings.thirds else ():

@@ -14,6 +14,20 @@ _DAY, _YEAR = 86_400, 365 * 86_400
 _LONGEST_NAME = 200
 
 
+class OutOfRangeError(UserError):
+    """A number of the settings or their limits cannot be.
+
+    Attributes:
+      name: of the field.
+      value: which it was given.
+      most: that it may have.
+    """
+
+    def __init__(self, name: str, value: float, most: float) -> None:
+        super().__init__(f"the service's {name}={value} must be more than 0 and at most {most}.")
+        self.name, self.value, self.most = name, value, most
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """What one request may hold; one that holds more is answered 413.
@@ -137,6 +151,4 @@ class ServiceSettings:
         }
         for name, (value, bound) in values.items():
             if not 0 < value <= bound:  # nor where it is no number
-                raise UserError(
-                    f"the service's {name}={value} must be more than 0 and at most {bound}."
-                )
+                raise OutOfRangeError(name, value, bound)

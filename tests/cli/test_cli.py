@@ -433,6 +433,22 @@ def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content,
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--conversation-ttl=0", "--conversation-ttl must be more than 0 and at most 31,536,000"),
+        ("--batch-size=0", "--batch-size must be more than 0 and at most"),
+        ("--max-sound-mb=2000", "--max-sound-mb must be more than 0 and at most 256, got 2,000."),
+        ("--max-labels=0", "--max-labels must be more than 0 and at most"),
+        ("--timeout=nan", "--timeout must be more than 0"),
+    ],
+)
+def test_limits_of_the_service_are_told_by_their_flags(eacl, model, flag, said):
+    done = eacl("serve", "--model", model, flag)
+    assert done.status == 2
+    assert said in done.errors
+
+
 @pytest.mark.parametrize("script", ["train", "evaluate", "predict", "serve", "encoders"])
 def test_launch_scripts_are_the_commands(script):
     done = subprocess.run(

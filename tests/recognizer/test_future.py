@@ -62,12 +62,31 @@ def test_a_conversation_is_answered_late_as_the_whole_dialogue_is(recognizer):
 def test_what_is_refused_leaves_the_conversation_as_it_was(recognizer):
     talk = recognizer.conversation()
     talk.add(LINES[0])
-    long = "Ann: " + "day " * 300
-    talk.add(long)
-    with pytest.raises(UserError, match="its text has"):
-        talk.finish(on_long="refuse")
+    long = "day " * 300
+    for speaker, how, reason in (
+        ("Ann", "refuse", "its text has"),
+        ("day " * 300, "cut", "the speaker's name .* leaves no room"),
+        ("Ann", "Pool", "on_long must be one of cut, refuse, pool, got 'Pool'"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            talk.add(speaker, long, on_long=how)
+    assert len(talk) == 1
+    talk.add("Ann", long)
     found = talk.finish()
-    for one, other in zip(found, recognizer.predict(f"{LINES[0]}\n{long}"), strict=True):
+    for one, other in zip(found, recognizer.predict(f"{LINES[0]}\nAnn: {long}"), strict=True):
+        close(one, other)
+
+
+def test_each_utterance_is_read_as_was_asked_with_it(recognizer):
+    long = [("Ann", f"{word} " * 300) for word in ("day", "lovely", "day")]
+    talk = recognizer.conversation()
+    answers = [
+        talk.add(each, on_long=how) for each, how in zip(long, ("pool", "cut", "pool"), strict=True)
+    ]
+    answers = [*answers[2:], *talk.finish()]
+    cut, pooled = (recognizer.predict(long, on_long=how) for how in ("cut", "pool"))
+    assert cut[0].cosines != pooled[0].cosines
+    for one, other in zip(answers, (pooled[0], cut[1], pooled[2]), strict=True):
         close(one, other)
 
 

@@ -347,7 +347,8 @@ def test_a_conversation_keeps_its_own_labels(tiny):
             unusable = await client.post(
                 f"{at}/utterances", json={"text": "hi", "labels": ["Rude", "rude"]}
             )
-            turns = [{"labels": "good=lovely,bad=rude"}, {}, {"labels": labels}]
+            again = {"labels": dict(reversed(labels.items()))}
+            turns = [{"labels": "good=lovely,bad=rude"}, {}, again]
             replies = [
                 await client.post(
                     f"{at}/utterances", json={"speaker": "Ann", "text": text, "time": 1, **turn}
@@ -372,6 +373,7 @@ def test_a_conversation_keeps_its_own_labels(tiny):
         "other_labels",
         "labels",
     )
+    assert "is answered by good=lovely, bad=rude, since" in other.json()["error"]["message"]
     assert looked == {"conversation": "a", "utterances": 3, "labels": ["good", "bad"]}
 
 

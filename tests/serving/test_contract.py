@@ -161,6 +161,18 @@ MISTAKES = {
         "dialogues[0].transcript",
         "holds no utterance",
     ),
+    "a transcript of notes": (
+        body(dialogues=[{"transcript": "12/05/2024, 10:31 - Ann: <Media omitted>"}]),
+        422,
+        "dialogues[0].transcript",
+        "1 message of a chat was left out",
+    ),
+    "several lines as one utterance": (
+        talk("Ann: hi\nBen: yes"),
+        422,
+        FIRST,
+        "holds 2 lines 'Name: text', which are several utterances",
+    ),
     "both": (talk(utterance(), transcript="Ann: hi"), 422, "dialogues[0]", "not both"),
     "neither": (
         body(dialogues=[{"id": "a"}]),

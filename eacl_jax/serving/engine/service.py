@@ -220,8 +220,9 @@ class Service:
                 if index not in (None, len(conversation)):
                     raise _other_index(identity, len(conversation), index)
                 if len(conversation) and labels and labels != conversation.labels:
-                    raise _other_labels(identity, conversation.labels or self.recognizer.labels)
-                labels = labels or conversation.labels
+                    raise _other_labels(identity, conversation.labels, self.recognizer.labels)
+                if len(conversation):  # in the order in which they were given
+                    labels = conversation.labels
                 check(labels)
                 heard = await self.hearing.features(sound) if sound else {}
                 utterance = _with_features(utterance, heard)
@@ -306,9 +307,12 @@ def _other_index(identity: str, found: int, expected: int | None) -> ApiError:
     return ApiError(409, "other_index", message, field="index")
 
 
-def _other_labels(identity: str, labels: Iterable[str]) -> ApiError:
+def _other_labels(identity: str, labels: Mapping[str, str], models: Iterable[str]) -> ApiError:
+    """`labels`: of the conversation, with their words; none where it has those of the model."""
+    known = [each if each == word else f"{each}={word}" for each, word in labels.items()]
     message = (
-        f"labels: the conversation {identity!r} is answered by {', '.join(labels):.200}, since its"
-        " first utterance; leave labels out, or begin another conversation."
+        f"labels: the conversation {identity!r} is answered by"
+        f" {', '.join(known or models):.200}, since its first utterance; leave labels out, or begin"
+        " another conversation."
     )
     return ApiError(409, "other_labels", message, field="labels")

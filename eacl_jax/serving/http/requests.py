@@ -73,7 +73,10 @@ def dialogues_of(
             )
             dialogue = _read(read_record, given, field, path, str(number + 1))
             if not dialogue.utterances:
-                message = f"{path} holds no utterance; write a line each, as in 'Ann: I got it!'."
+                why = "".join(f": {what}" for what in about_left_out(each.transcript))
+                message = (
+                    f"{path} holds no utterance{why}; write a line each, as in 'Ann: I got it!'."
+                )
                 raise ApiError(422, "invalid", message, field=path)
             for utterance in dialogue.utterances:
                 _short_enough(utterance.text, limits, path)
