@@ -331,8 +331,9 @@ class StageOneConfig:
     # lowest. 0: everything from the start. What encoder.frozen_layers freezes stays frozen.
     unfreeze_layers: int = bounded(0, at_least=0)
     # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose
-    # regex matches its whole name (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds
-    # it. Empty: no factors; else every parameter needs a row, and every row a parameter.
+    # regex matches its whole name (encoder/layers/0/attention/query/kernel, layers from 0;
+    # label_encodings are learned anchors, others/CORPUS/kernel is of a corpus of data.also); 0
+    # holds it. Empty: no factors; else every parameter needs a row, and every row a parameter.
     rates: tuple[str, ...] = ()
     weight_decay: float = bounded(0.01, at_least=0)
     clip_norm: float = bounded(5.0, above=0)
