@@ -36,7 +36,7 @@ class Cost:
       train_examples: utterances of an epoch of stage one.
       examples_per_second: of stage one's steps that were recorded, the median without the first,
         which compiles; None where there is no other. Evaluation is left out.
-      epochs: of stage one.
+      epochs: of stage one; the last may be cut short by `max_steps`.
       seconds: from the run's start to its results, in this process; a run that was resumed spent
         more before.
       peak_bytes: most memory in use: of the device on a GPU or TPU, None where an earlier run of
@@ -91,7 +91,7 @@ class Clock:
             trained=trained_parameters(experiment),
             train_examples=_examples_an_epoch(experiment),
             examples_per_second=statistics.median(speeds[1:]) if speeds[1:] else None,
-            epochs=experiment.config.stage_one.epochs,
+            epochs=_epochs(experiment),
             seconds=time.perf_counter() - self._started,
             peak_bytes=self._peak_bytes(),
             device=f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
@@ -112,7 +112,7 @@ class Clock:
 def trained_parameters(experiment: Experiment) -> int:
     """How many parameters stage one changes at any time."""
     config, rates, params = experiment.config, experiment.rates, _shapes(experiment)
-    epochs, ones = experiment.config.stage_one.epochs, jax.tree.map(lambda _: np.float32(1), params)
+    epochs, ones = _epochs(experiment), jax.tree.map(lambda _: np.float32(1), params)
 
     def learning(x: Any, factor: Any, first: Any) -> int:
         # One for the whole parameter, or one for each layer of a stacked one.
@@ -147,6 +147,14 @@ def _shapes(experiment: Experiment) -> dict[str, Any]:
     """
     config, params = experiment.config, experiment.params
     return {**params, **more_shapes(config, len(experiment.counts), params, experiment.others)}
+
+
+def _epochs(experiment: Experiment) -> int:
+    """Of stage one, which `max_steps` may end before the last one that is set."""
+    one = experiment.config.stage_one
+    if not one.max_steps:
+        return one.epochs
+    return min(one.epochs, -(-one.max_steps // sum(experiment.batches_per_epoch)))
 
 
 def _examples_an_epoch(experiment: Experiment) -> int:

@@ -50,6 +50,18 @@ def test_learned_anchors_and_other_classifiers_are_trained_as_their_rates_say():
     assert cost.trained_parameters(experiment(Rates(), **apart)) == 15 + 12
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(0, 4), (2, 1), (5, 3), (100, 4)])
+def test_epochs_end_with_the_last_step(steps, epochs):
+    first = {"encoder": {"layers": np.array([[4], [3], [1]])}, "predictor": {"kernel": 0}}
+    settings = {"stage_one.epochs": 4, "stage_one.max_steps": steps}
+    given = experiment(Rates(None, None, first), **settings)
+    given.training_sets, given.batches_per_epoch = [types.SimpleNamespace(examples=[0] * 12)], [2]
+    given.mesh = types.SimpleNamespace(size=1, devices=np.array(jax.local_devices()))
+    found = cost.Clock(resumed=False).cost(given, [])
+    assert found.epochs == epochs
+    assert found.trained == 12 + 5 * sum(epoch <= epochs for epoch in (4, 3, 1))
+
+
 @pytest.mark.parametrize(("later", "expected"), [(20, None), (21, 21)])
 def test_a_devices_peak_is_a_runs_own_or_not_known(monkeypatch, later, expected):
     """A device counts its peak since the process began, whichever run it was of."""
