@@ -186,8 +186,10 @@ class EncoderConfig:
     lora_rank: int = bounded(0, at_least=0)
     # Their product counts lora_alpha / lora_rank.
     lora_alpha: float = bounded(16.0, above=0)
-    # Which maps: a regex that matches their whole name within the encoder. The default is the
-    # queries' and values' in each layer, and what makes both at once.
+    # Which maps: a regex that matches their whole name within the encoder
+    # (layers/0/attention/query, layers from 0, whether they are stacked or not). Single layers need
+    # scan_layers=never. The default is the queries' and values' in each layer, and what makes both
+    # at once.
     lora_maps: str = r"(.*/)?(query|value|all)"
 
 
