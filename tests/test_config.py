@@ -198,6 +198,12 @@ def test_which_settings_a_corpus_reads(corpus, tmp_path):
         ("compat.constant_for_no_positive", True, ("loss.form", "out"), "in"),
         ("model.mapping_dim", 64, ("loss.ce_weight", 1.0), 0.1),
         ("loss.angle_weight", 0.5, ("anchors.source", "prototypes"), "words"),
+        ("model.readout", "mean", ("compat.readout_first", True), False),
+        ("model.dropout", 0.3, ("loss.ce_weight", 0.0), 0.1),
+        ("distil.teachers", ("a",), ("distil.weight", 0.0), 0.5),
+        ("stage_one.layer_decay", 0.9, ("features.text", False), True),
+        ("stage_one.unfreeze_layers", 1, ("features.text", False), True),
+        ("anchors.source", "live", ("features.text", False), True),
     ],
 )
 def test_what_another_setting_never_reads_is_refused(path, value, beside, plain):
@@ -209,9 +215,65 @@ def test_what_another_setting_never_reads_is_refused(path, value, beside, plain)
         return mapping
 
     assert not Config.from_mapping(made(plain)).without_effect()
-    with pytest.raises(UserError, match=rf"config\.{path}: has no effect with .*; leave it at"):
+    with pytest.raises(
+        UserError, match=rf"config\.{path}: has no effect with .*; leave it (at|em)"
+    ):
         Config.from_mapping(made(beside[1]))
+    (line,) = Config.from_mapping(made(beside[1]), varied=True).without_effect()
+    assert line.startswith(f"config.{path}: has no effect")
     Config.from_record(made(beside[1]))
+
+
+def test_the_first_token_by_either_setting_or_both():
+    both = {"model": {"readout": "first"}, "compat": {"readout_first": True}}
+    assert not Config.from_mapping(both).without_effect()
+    assert not load("meld", "compat").without_effect()
+
+
+@pytest.mark.parametrize(
+    ("settings", "better", "line"),
+    [
+        (
+            {"stage_one": {"soup": 2, "epochs": 1}},
+            {"stage_one": {"soup": 2, "epochs": 2}},
+            "stage_one.soup: has no effect with stage_one.epochs=1",
+        ),
+        (
+            {"stage_two": {"patience": 3, "epochs": 3}},
+            {"stage_two": {"patience": 2, "epochs": 3}},
+            "stage_two.patience: has no effect with stage_two.epochs=3",
+        ),
+        (
+            {"encoder": {"random_weights": True, "sha256": "53"}},
+            {"encoder": {"random_weights": True}},
+            "encoder.sha256: has no effect with encoder.random_weights",
+        ),
+        *(
+            (
+                {"loss": {"ce_weight": 1.0}, "compat": {name: True}},
+                {"loss": {"ce_weight": 0.9}, "compat": {name: True}},
+                f"compat.{name}: has no effect with loss.ce_weight=1",
+            )
+            for name in ("stale_anchors", "decay_mapping_norm", "constant_for_no_positive")
+        ),
+        *(
+            (
+                {"loss": {"use_anchors": False, "angle_weight": angle}},
+                {"loss": {"use_anchors": False}, "anchors": {"source": source}},
+                "loss.use_anchors: leaves nothing in stage one that would bring anchors of"
+                " anchors.source=words near",
+            )
+            for angle, source in ((0.1, "centroids"), (0.0, "clusters"))
+        ),
+    ],
+)
+def test_what_is_hardly_meant_is_logged(settings, better, line):
+    """A recipe's value stands beside the one that a run changes."""
+    config = Config.from_mapping(settings)
+    (found,) = config.doubts()
+    assert found.startswith(f"config.{line}")
+    assert config.doubts() == config.without_effect()
+    assert not Config.from_mapping(better).doubts()
 
 
 @pytest.mark.parametrize(
@@ -380,6 +442,10 @@ def test_features_that_a_configuration_names_itself_stay():
         ({"prompt.priority": "future"}, "prompt.priority: must be past with prompt.max_future=0"),
         ({"loss.smoothing": 0.1, "loss.focal": 1.0}, "loss.smoothing: must be 0 with loss.focal"),
         ({"loss.adversarial": 1.0, "encoder.frozen_layers": 2}, "loss.adversarial: must be 0 with"),
+        (
+            {"loss.adversarial": 1.0, "features.text": False},
+            "loss.adversarial: must be 0 with features.text=False",
+        ),
         (
             {"stage_one.average": 0.9, "anchors.source": "prototypes"},
             "stage_one.average: must be 0",

@@ -206,6 +206,12 @@ def _of_adversarial(config: "Config") -> Iterator[Problem]:
             "must be 0 with encoder.frozen_layers, with which word embeddings have no gradient",
             adversarial,
         )
+    if adversarial and not config.features.text:
+        yield (
+            "loss.adversarial",
+            "must be 0 with features.text=False, with which no word embeddings are read",
+            adversarial,
+        )
 
 
 def _of_soup(config: "Config") -> Iterator[Problem]:
@@ -302,6 +308,38 @@ def _of_corpus(config: "Config") -> Iterator[Problem]:
         yield f"data.{name}", f"{rule}; leave it at {plain!r}", value
 
 
+def _of_unread_texts(config: "Config") -> Iterator[Problem]:
+    if config.features.text:
+        return
+    why = "has no effect with features.text=False, whose encoder reads no text and does not learn"
+    one = config.stage_one
+    for field, value, plain in (
+        ("stage_one.layer_decay", one.layer_decay, StageOneConfig.layer_decay),
+        ("stage_one.unfreeze_layers", one.unfreeze_layers, StageOneConfig.unfreeze_layers),
+    ):
+        if value != plain:
+            yield field, f"{why}; leave it at {plain}", value
+    if config.anchors.source == "live":
+        yield "anchors.source", f"{why}: live words are words then; leave it at words", "live"
+
+
+def _of_readout(config: "Config") -> Iterator[Problem]:
+    readout, plain = config.model.readout, ModelConfig.readout
+    if config.compat.readout_first and readout not in (plain, config.readout):
+        rule = (
+            "has no effect with compat.readout_first, which reads the first token; leave it at"
+            f" {plain}, or turn that switch off"
+        )
+        yield "model.readout", rule, readout
+
+
+def _of_untaught(config: "Config") -> Iterator[Problem]:
+    distil = config.distil
+    if distil.teachers and not distil.weight:
+        rule = "has no effect with distil.weight=0, which leaves labels alone; leave it empty"
+        yield "distil.teachers", rule, distil.teachers
+
+
 def _of_untrained_classifier(config: "Config") -> Iterator[Problem]:
     apart = config.loss.r_drop
     if apart and not config.loss.ce_weight:
@@ -310,6 +348,14 @@ def _of_untrained_classifier(config: "Config") -> Iterator[Problem]:
             "compares answers of the linear classifier, which learns no labels with"
             f" loss.ce_weight=0; leave it at {LossConfig.r_drop}",
             apart,
+        )
+    dropout, plain = config.model.dropout, ModelConfig.dropout
+    if dropout != plain and not config.loss.ce_weight:
+        yield (
+            "model.dropout",
+            "has no effect with loss.ce_weight=0: it is of what the linear classifier reads, which"
+            f" learns no labels then; leave it at {plain}",
+            dropout,
         )
 
 
@@ -399,6 +445,46 @@ def _of_learning_rates(config: "Config") -> Iterator[Problem]:
             yield field, rule, rate
 
 
+def _of_few_epochs(config: "Config") -> Iterator[Problem]:
+    one, two = config.stage_one, config.stage_two
+    if one.soup and one.epochs == 1:
+        rule = "has no effect with stage_one.epochs=1, as there is no mean of one epoch"
+        yield "stage_one.soup", rule, one.soup
+    if two.patience and two.patience >= two.epochs:
+        rule = f"has no effect with stage_two.epochs={two.epochs}, which end no later"
+        yield "stage_two.patience", rule, two.patience
+
+
+def _of_random_weights(config: "Config") -> Iterator[Problem]:
+    encoder = config.encoder
+    if encoder.random_weights and encoder.sha256:
+        rule = "has no effect with encoder.random_weights, for which no weight file is read"
+        yield "encoder.sha256", rule, encoder.sha256
+
+
+def _of_classifier_and_compat(config: "Config") -> Iterator[Problem]:
+    if not config.classifies:
+        return
+    rule = "has no effect with loss.ce_weight=1, which trains the classifier alone"
+    for name in ("stale_anchors", "decay_mapping_norm", "constant_for_no_positive"):
+        if getattr(config.compat, name):
+            yield f"compat.{name}", rule, True
+
+
+def _of_anchors_apart(config: "Config") -> Iterator[Problem]:
+    loss, source = config.loss, config.anchors.source
+    # Centroids and clusters are made of the labels' utterances, prototypes of what is made of them.
+    if config.classifies or loss.use_anchors or source in ("centroids", "clusters", "prototypes"):
+        return
+    yield (
+        "loss.use_anchors",
+        f"leaves nothing in stage one that would bring anchors of anchors.source={source} near the"
+        " utterances of their labels, and by the nearest anchor its epochs are scored and chosen;"
+        " set anchors.source=prototypes, the labels' mean representations, or leave it True",
+        loss.use_anchors,
+    )
+
+
 IMPOSSIBLE: tuple[Check, ...] = (
     _of_encoder,
     _of_rates,
@@ -422,7 +508,20 @@ IMPOSSIBLE: tuple[Check, ...] = (
 # Not asked of records, in which it may stand: data that another corpus reads.
 UNREAD: tuple[Check, ...] = (_of_corpus,)
 # What other values leave without effect, or without sense.
-WITHOUT_EFFECT: tuple[Check, ...] = (_of_unused, _of_untrained_classifier)
+WITHOUT_EFFECT: tuple[Check, ...] = (
+    _of_unused,
+    _of_unread_texts,
+    _of_readout,
+    _of_untaught,
+    _of_untrained_classifier,
+)
 # Of what recipes set, beside which people change one setting, and of what is hardly meant: no
 # errors, but logged.
-DOUBTFUL: tuple[Check, ...] = (_of_schedule, _of_learning_rates)
+DOUBTFUL: tuple[Check, ...] = (
+    _of_schedule,
+    _of_learning_rates,
+    _of_few_epochs,
+    _of_random_weights,
+    _of_classifier_and_compat,
+    _of_anchors_apart,
+)

@@ -186,8 +186,10 @@ class EncoderConfig:
     lora_rank: int = bounded(0, at_least=0)
     # Their product counts lora_alpha / lora_rank.
     lora_alpha: float = bounded(16.0, above=0)
-    # Which maps: a regex that matches their whole name within the encoder. The default is the
-    # queries' and values' in each layer, and what makes both at once.
+    # Which maps: a regex that matches their whole name within the encoder
+    # (layers/0/attention/query, layers from 0, whether they are stacked or not). Single layers need
+    # scan_layers=never. The default is the queries' and values' in each layer, and what makes both
+    # at once.
     lora_maps: str = r"(.*/)?(query|value|all)"
 
 
@@ -331,8 +333,9 @@ class StageOneConfig:
     # lowest. 0: everything from the start. What encoder.frozen_layers freezes stays frozen.
     unfreeze_layers: int = bounded(0, at_least=0)
     # Rows "REGEX=FACTOR": a parameter's rate is multiplied by the factor of the first row whose
-    # regex matches its whole name (encoder/layers/0/attention/query/kernel, layers from 0); 0 holds
-    # it. Empty: no factors; else every parameter needs a row, and every row a parameter.
+    # regex matches its whole name (encoder/layers/0/attention/query/kernel, layers from 0;
+    # label_encodings are learned anchors, others/CORPUS/kernel is of a corpus of data.also); 0
+    # holds it. Empty: no factors; else every parameter needs a row, and every row a parameter.
     rates: tuple[str, ...] = ()
     weight_decay: float = bounded(0.01, at_least=0)
     clip_norm: float = bounded(5.0, above=0)

@@ -19,6 +19,7 @@ from eacl_jax.files import whole
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.lora import adapters
+from eacl_jax.training.training_sets import OTHERS, more_shapes
 
 # Where "5" written sets the process' peak of memory to what it has now (proc(5)).
 _PEAK = Path("/proc/self/clear_refs")
@@ -30,12 +31,12 @@ class Cost:
     """Of a run.
 
     Attributes:
-      parameters: of encoder, heads and learned anchors.
+      parameters: of encoder, heads, the other corpora's too, and learned anchors.
       trained: of these, in stage one at any time.
       train_examples: utterances of an epoch of stage one.
       examples_per_second: of stage one's steps that were recorded, the median without the first,
         which compiles; None where there is no other. Evaluation is left out.
-      epochs: of stage one.
+      epochs: of stage one; the last may be cut short by `max_steps`.
       seconds: from the run's start to its results, in this process; a run that was resumed spent
         more before.
       peak_bytes: most memory in use: of the device on a GPU or TPU, None where an earlier run of
@@ -86,12 +87,11 @@ class Clock:
         ]
         mesh = experiment.mesh
         return Cost(
-            parameters=sum(x.size for x in jax.tree.leaves(experiment.params))
-            + _more_parameters(experiment),
+            parameters=sum(x.size for x in jax.tree.leaves(_shapes(experiment))),
             trained=trained_parameters(experiment),
             train_examples=_examples_an_epoch(experiment),
             examples_per_second=statistics.median(speeds[1:]) if speeds[1:] else None,
-            epochs=experiment.config.stage_one.epochs,
+            epochs=_epochs(experiment),
             seconds=time.perf_counter() - self._started,
             peak_bytes=self._peak_bytes(),
             device=f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
@@ -111,12 +111,12 @@ class Clock:
 
 def trained_parameters(experiment: Experiment) -> int:
     """How many parameters stage one changes at any time."""
-    config, rates, params = experiment.config, experiment.rates, experiment.params
-    ones = jax.tree.map(lambda _: np.float32(1), params)
+    config, rates, params = experiment.config, experiment.rates, _shapes(experiment)
+    epochs, ones = _epochs(experiment), jax.tree.map(lambda _: np.float32(1), params)
 
     def learning(x: Any, factor: Any, first: Any) -> int:
         # One for the whole parameter, or one for each layer of a stacked one.
-        layers = np.asarray((factor != 0) & (first <= config.stage_one.epochs))
+        layers = np.asarray((factor != 0) & (first <= epochs))
         return int(layers.sum()) * (x.size // layers.size)
 
     counts = jax.tree.map(
@@ -128,16 +128,33 @@ def trained_parameters(experiment: Experiment) -> int:
     if config.encoder.lora_rank:
         matrices = jax.eval_shape(
             lambda encoder: adapters(encoder, experiment.depths, config.encoder, 0),
-            params["encoder"],
+            experiment.params["encoder"],
         )
         counts = {**counts, "encoder": jax.tree.map(lambda x: x.size, matrices)}
     # What the objective does not reach.
     unused = {"mapping"} if config.classifies else set()
-    unused |= {"predictor"} if config.loss.ce_weight == 0 else set()
-    total = sum(
+    unused |= {"predictor", OTHERS} if config.loss.ce_weight == 0 else set()
+    anchors_reached = config.loss.use_anchors or config.loss.angle_weight
+    unused |= set() if anchors_reached else {"label_encodings"}
+    return sum(
         sum(jax.tree.leaves(branch)) for name, branch in counts.items() if name not in unused
     )
-    return total + _more_parameters(experiment)
+
+
+def _shapes(experiment: Experiment) -> dict[str, Any]:
+    """All that stage one may train: the model's parameters, anchors that are learned, and the other
+    corpora's classifiers.
+    """
+    config, params = experiment.config, experiment.params
+    return {**params, **more_shapes(config, len(experiment.counts), params, experiment.others)}
+
+
+def _epochs(experiment: Experiment) -> int:
+    """Of stage one, which `max_steps` may end before the last one that is set."""
+    one = experiment.config.stage_one
+    if not one.max_steps:
+        return one.epochs
+    return min(one.epochs, -(-one.max_steps // sum(experiment.batches_per_epoch)))
 
 
 def _examples_an_epoch(experiment: Experiment) -> int:
@@ -150,21 +167,6 @@ def _examples_an_epoch(experiment: Experiment) -> int:
         count * min(size, len(each.examples))
         for count, each in zip(batches, others, strict=True)
     )
-
-
-def _more_parameters(experiment: Experiment) -> int:
-    """Beside the model's: of anchors that are learned, and the other corpora's classifiers."""
-    width = experiment.params["predictor"]["kernel"].shape[0]
-    others = sum((width + 1) * len(each.corpus.taxonomy) for each in experiment.others)
-    return _free_parameters(experiment) + others
-
-
-def _free_parameters(experiment: Experiment) -> int:
-    """Those of anchors that are learned, beside the model's."""
-    if experiment.config.anchors.source != "learned" or experiment.config.classifies:
-        return 0
-    width = experiment.params["mapping"]["hidden"]["kernel"].shape[0]
-    return len(experiment.counts) * width
 
 
 def _device_peak(device: Any) -> int | None:

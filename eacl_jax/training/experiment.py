@@ -37,7 +37,7 @@ from eacl_jax.model.task import Task, annotated, mixed, task_of
 from eacl_jax.training.chunks import warn_of_idle
 from eacl_jax.training.meaning import check_loss, check_task
 from eacl_jax.training.rates import Rates, stage_one_rates
-from eacl_jax.training.training_sets import TrainingSet, batches_per_epoch
+from eacl_jax.training.training_sets import TrainingSet, batches_per_epoch, more_shapes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,7 +70,8 @@ class Experiment:
       graphdef: static half of the model.
       params: initial parameters, a nested dict of arrays on the mesh, with branches `encoder`,
         `predictor`, `mapping`, and `fusion` where features join after the readout.
-      rates: how much each parameter's own rate differs in stage one, and when it begins to learn.
+      rates: how much each trained parameter's own rate differs in stage one, and when it begins to
+        learn; also of those that stage one has beside `params`.
       depths: of the encoder's parameters, see `Encoder.depths`; an array where they are stacked.
       labels: the label words, tokenized.
       others: training sets of the corpora beside the run's own.
@@ -381,6 +382,7 @@ def prepare(
         "%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()}
     )
     others = tuple(_training_set(config, loaded, other) for other in loaded.others)
+    trained = {**params, **more_shapes(config, len(corpus.taxonomy), params, others)}
     return Experiment(
         config=config,
         corpus=corpus,
@@ -391,7 +393,7 @@ def prepare(
         graphdef=graphdef,
         params=keep_or_put(params, replicated(mesh)),
         rates=stage_one_rates(
-            config.stage_one, params, pretrained.module, text=config.features.text
+            config.stage_one, trained, pretrained.module, text=config.features.text
         ),
         depths=nnx.to_pure_dict(pretrained.module.depths()),
         labels=label_batch(pretrained.tokenizer, corpus.taxonomy),

@@ -71,6 +71,24 @@ def _renamed(name: str, layers: "re.Match[str]", number: str) -> str:
     return f"{before}layers{sign}{number}{sign if number else ''}{after}"
 
 
+def names_by_layer(name: str, depth: np.ndarray, prefix: str) -> list[str]:
+    """What a parameter is called where layers stand one by one: a name a layer of a stacked one,
+    its own of any other.
+
+    Args:
+      name: of the parameter (`path_name`).
+      depth: of it, as `Encoder.depths` has it: of a stacked one an array, a number a layer.
+      prefix: what all names of layers begin with.
+
+    Example:
+      >>> names_by_layer("layers/query/kernel", np.array([1, 2]), "layers/")
+      ['layers/0/query/kernel', 'layers/1/query/kernel']
+    """
+    if not np.ndim(depth):
+        return [name]
+    return [f"{prefix}{index}/{name.removeprefix(prefix)}" for index in range(len(depth))]
+
+
 def named(tree: Any) -> dict[str, Any]:
     """The leaves by name."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]

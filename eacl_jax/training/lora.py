@@ -20,6 +20,7 @@ from eacl_jax.config import EncoderConfig
 from eacl_jax.errors import SettingsError
 from eacl_jax.model.low_rank import map_name, mean_of_products, merged
 from eacl_jax.model.names import path_name
+from eacl_jax.training.layer_layout import names_by_layer
 from eacl_jax.training.loop import TrainState
 from eacl_jax.training.soup import BestEpochs, mean_with
 
@@ -27,6 +28,7 @@ ADAPTERS = "lora"
 """The branch of parameters that stands in the encoder's place."""
 BASE = "base"
 """Among the constants, the encoder's weights."""
+_LAYERS = "layers/"
 
 
 def adapters(
@@ -44,19 +46,21 @@ def adapters(
         stacked or not.
 
     Raises:
-      SettingsError: no linear map has such a name, or the rank is no lower than its width.
+      SettingsError: no linear map has such a name, only some of stacked layers have it, or the rank
+        is no lower than its width.
     """
     found: dict[str, dict[str, jax.Array]] = {}
     kernels = []
-    leading = {path_name(p): int(np.ndim(x) > 0) for p, x in _leaves(stacked)}
+    depths = {path_name(path): depth for path, depth in _leaves(stacked)}
     for path, weights in _leaves(encoder):
         name = path_name(path)
         if not name.endswith("/kernel"):
             continue
-        kernels.append(name)
-        if not re.fullmatch(config.lora_maps, name.removesuffix("/kernel")):
+        maps = names_by_layer(name.removesuffix("/kernel"), depths[name], _LAYERS)
+        kernels.append(maps[0])
+        if not _asked(maps, config.lora_maps):
             continue
-        axes = leading[name]
+        axes = int(np.ndim(depths[name]) > 0)
         layers, width = weights.shape[:axes], weights.shape[axes]
         out = int(np.prod(weights.shape[axes + 1 :]))
         if config.lora_rank >= min(width, out):
@@ -74,6 +78,23 @@ def adapters(
             f" {', '.join(kernels[:8])}{', ...' if len(kernels) > 8 else ''}."
         )
     return found
+
+
+def _asked(names: Sequence[str], regex: str) -> bool:
+    """Whether `encoder.lora_maps` is of a map, which has several names where layers are stacked.
+
+    Raises:
+      SettingsError: it is of some of these names alone.
+    """
+    asked = [name for name in names if re.fullmatch(regex, name)]
+    if 0 < len(asked) < len(names):
+        other = next(name for name in names if name not in asked)
+        raise SettingsError(
+            f"config.encoder.lora_maps: {regex!r} names single layers, {asked[0]} but not {other},"
+            " while layers are stacked here, where a map has matrices in all of them or in none;"
+            " set encoder.scan_layers=never."
+        )
+    return bool(asked)
 
 
 def whole(params: Any, constants: Any, config: EncoderConfig) -> Any:

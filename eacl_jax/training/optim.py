@@ -51,8 +51,8 @@ class Rates(NamedTuple):
     """Departures from one rate for the encoder and one for the heads; by default none.
     `rates.stage_one_rates` makes them.
 
-    Trees like the parameters, of arrays that broadcast against them: parameters stacked by layer
-    have one value a layer.
+    Trees like all parameters that are trained, of arrays that broadcast against them: parameters
+    stacked by layer have one value a layer.
 
     Attributes:
       factors: float32 multipliers of the updates, 0 where a parameter is frozen; None where all are
@@ -66,21 +66,6 @@ class Rates(NamedTuple):
     factors: Any = None
     frozen: Any = None
     first_epochs: Any = None
-
-    def with_heads(self, params: Any) -> "Rates":
-        """For parameters that have more branches, which learn from the start and in full."""
-
-        def extended(tree: Any, value: Any) -> Any:
-            if tree is None:
-                return None
-            more = {name: branch for name, branch in params.items() if name not in tree}
-            return {**tree, **jax.tree.map(lambda _: np.asarray(value), more)}
-
-        return Rates(
-            extended(self.factors, np.float32(1)),
-            extended(self.frozen, False),
-            extended(self.first_epochs, np.int32(0)),
-        )
 
 
 def assign(params: Any, table: Sequence[tuple[str, T]]) -> Any:

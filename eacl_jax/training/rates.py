@@ -15,6 +15,7 @@ from eacl_jax.config import StageOneConfig, parse_rate
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.errors import SettingsError
 from eacl_jax.model.names import path_name
+from eacl_jax.training.layer_layout import names_by_layer
 from eacl_jax.training.optim import Rates
 
 _LAYERS = "encoder/layers/"
@@ -28,7 +29,8 @@ def stage_one_rates(
 
     Args:
       config: `layer_decay`, `unfreeze_layers` and `rates`.
-      params: tree with branches `encoder`, `predictor`, `mapping`.
+      params: tree of all that is trained, or of its shapes: branches `encoder`, `predictor`,
+        `mapping`, and what `training_sets.more_shapes` adds.
       encoder: its `depths`, `num_layers` and `frozen_layers`.
       text: whether it reads the texts; it does not learn where it does not.
 
@@ -52,6 +54,8 @@ def stage_one_rates(
     if not text:
         factors = jax.tree.map(lambda _: np.float32(1), params) if factors is None else factors
         factors = factors | {"encoder": jax.tree.map(np.zeros_like, factors["encoder"])}
+        frozen = jax.tree.map(lambda _: np.False_, params) if frozen is None else frozen
+        frozen = frozen | {"encoder": jax.tree.map(lambda _: np.True_, params["encoder"])}
     if config.unfreeze_layers:
         # The top k * e of n layers: n - depth < k * e. The embeddings, of depth 0, join once k * e
         # > n.
@@ -95,7 +99,7 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
         return 0.0
 
     def leaf(path: tuple[Any, ...], depth: np.ndarray) -> np.ndarray:
-        values = [factor(name) for name in _names(path_name(path), depth)]
+        values = [factor(name) for name in names_by_layer(path_name(path), depth, _LAYERS)]
         return np.array(values, np.float32).reshape(depth.shape)
 
     factors = jax.tree_util.tree_map_with_path(leaf, depths)
@@ -116,10 +120,3 @@ def table_factors(rows: tuple[str, ...], depths: Any) -> Any:
             " first row that matches the whole name counts):\n  " + "\n  ".join(problems)
         )
     return factors
-
-
-def _names(name: str, depth: np.ndarray) -> list[str]:
-    """What a parameter is called in the table: by layer, also where layers are stacked."""
-    if not depth.ndim:
-        return [name]
-    return [f"{_LAYERS}{index}/{name.removeprefix(_LAYERS)}" for index in range(len(depth))]

@@ -392,7 +392,13 @@ class StageRun:
         Args:
           score: weights, in the host's memory, -> scores by split.
         """
-        if self._soup is None or len(self._soup.epochs) < 2:
+        if self._soup is None:
+            return None, ()
+        if len(self._soup.epochs) < 2:
+            say(
+                self._context.console,
+                f"{self._stage.words}  no mean of epochs (stage_one.soup): it had one epoch alone",
+            )
             return None, ()
         weights, epochs = self._soup.mean(), self._soup.epochs
         scored = score(weights)

@@ -71,7 +71,7 @@ class _Compiled:
             params,
             per_epoch,
             steps=steps,
-            rates=Rates() if lora else experiment.rates.with_heads(params),
+            rates=Rates() if lora else experiment.rates,
             decay_mapping_norm=config.compat.decay_mapping_norm,
         )
 

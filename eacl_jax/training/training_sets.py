@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
@@ -127,6 +128,25 @@ def other_heads(others: Sequence[TrainingSet], params: Any, seed: int) -> dict[s
     }
     found = {name: nnx.to_pure_dict(nnx.state(head, nnx.Param)) for name, head in heads.items()}
     return {OTHERS: found} if found else {}
+
+
+def more_shapes(
+    config: Config, classes: int, params: Any, others: Sequence[TrainingSet]
+) -> dict[str, Any]:
+    """Shapes of what stage one trains beside the model's parameters: anchors that are learned, and
+    the other corpora's classifiers.
+
+    Args:
+      config: of the run.
+      classes: of its own labels.
+      params: of the model.
+      others: training sets of the other corpora.
+    """
+    found: dict[str, Any] = {}
+    if config.anchors.source == "learned" and not config.classifies:
+        width = params["predictor"]["kernel"].shape[0]
+        found["label_encodings"] = jax.ShapeDtypeStruct((classes, width), np.float32)
+    return {**found, **jax.eval_shape(lambda: other_heads(others, params, config.seed))}
 
 
 def other_constants(others: Sequence[TrainingSet], beginning: Beginning) -> dict[str, Any]:

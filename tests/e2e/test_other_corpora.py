@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -13,7 +15,8 @@ from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import cost, evaluation, experiment, loop, run
-from eacl_jax.training.training_sets import batches_per_epoch
+from eacl_jax.training.optim import stage_one_optimizer
+from eacl_jax.training.training_sets import batches_per_epoch, other_heads
 from tests.e2e.test_tuning import StopAfter
 from tests.e2e.test_variants import QUIET, SHORT, numbers
 from tests.stubs.toys import WORDS, make_config
@@ -102,3 +105,21 @@ def test_a_run_that_reads_features_is_refused(toy, tmp_path):
     config = make_config({**toy, **paths}, data__also=("meld",))
     with pytest.raises(UserError, match=r"do not have the features beside the text.*voice"):
         experiment.prepare(config)
+
+
+def test_a_row_holds_the_classifier_of_another_corpus(toy):
+    rates = ("others/meld/.*=0", ".*=1")
+    config = make_config(toy, data__also=("meld=FOLDER",), stage_one__rates=rates)
+    prepared = experiment.prepare(config)
+    params = {**prepared.params, **other_heads(prepared.others, prepared.params, config.seed)}
+    optimizer = stage_one_optimizer(config.stage_one, params, 10, rates=prepared.rates)
+    updates, _ = optimizer.update(
+        jax.tree.map(np.ones_like, params), optimizer.init(params), params
+    )
+    assert not any(np.any(update) for update in jax.tree.leaves(updates["others"]))
+    assert np.any(updates["predictor"]["kernel"])
+    count = sum(x.size for x in jax.tree.leaves(prepared.params))
+    assert cost.trained_parameters(prepared) == count
+    unnamed = make_config(toy, data__also=("meld=FOLDER",), stage_one__rates=("(?!others).*=1",))
+    with pytest.raises(UserError, match="no row for the parameter others/meld/bias"):
+        experiment.prepare(unnamed)

@@ -79,6 +79,13 @@ def test_it_is_the_mean_of_single_epochs_and_answers_where_dev_prefers_it(
     assert "dev weighted F1 30.00  epoch 1 is no worse, and stays" in shown
 
 
+def test_a_stage_of_one_epoch_says_that_it_has_no_mean(prepared, tmp_path):
+    found = stage_one(prepared, tmp_path / "run", soup=2, max_steps=2)
+    assert (found.best_epoch, found.mean_of) == (1, ())
+    shown = (tmp_path / "run" / "console.txt").read_text()
+    assert "stage one  no mean of epochs (stage_one.soup): it had one epoch alone" in shown
+
+
 @pytest.mark.parametrize(
     "of",
     [pytest.param("last", marks=pytest.mark.long), pytest.param("best", marks=pytest.mark.slow)],

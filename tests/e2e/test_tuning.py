@@ -2,6 +2,7 @@
 rates, the mean as readout.
 """
 
+import dataclasses
 import json
 import signal
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from eacl_jax.config import Stage
+from eacl_jax.config import CompatConfig, Stage
 from eacl_jax.errors import UserError
 from eacl_jax.model.mesh import make_mesh
-from eacl_jax.training import evaluation, experiment, loop, run, stage
+from eacl_jax.training import cost, evaluation, experiment, loop, run, stage
+from eacl_jax.training.optim import stage_one_optimizer
 from eacl_jax.training.stage import StageContext
 from eacl_jax.training.stage_one import run_stage_one
+from eacl_jax.training.training_sets import more_shapes
 from tests.stubs.encoders import CONFIGS
 from tests.stubs.toys import make_config, make_tokenizer
 
@@ -128,11 +131,33 @@ def test_an_encoder_without_first_token_mask_and_longest_length(toy, tmp_path, m
 
 
 def test_the_compat_switch_overrides_the_readout(toy):
-    prepared = experiment.prepare(
-        make_config(toy, model__readout="mean", compat__readout_first=True), mesh=make_mesh(1)
+    # Refused in a run of its own; a study's variants may have both.
+    config = dataclasses.replace(
+        make_config(toy, model__readout="mean"), compat=CompatConfig(readout_first=True)
     )
+    prepared = experiment.prepare(config, mesh=make_mesh(1))
     assert {e.readout for e in prepared.examples["dev"]} == {0}
     assert not prepared.merge(prepared.params).pooled
+
+
+def test_learned_anchors_learn_at_the_rate_of_their_row(toy):
+    rates = ("label_encodings=0", ".*=1")
+    config = make_config(toy, anchors__source="learned", stage_one__rates=rates)
+    prepared = experiment.prepare(config, mesh=make_mesh(1))
+    shapes = more_shapes(config, 3, prepared.params, ())
+    made = prepared.source.parameters(prepared.beginning)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), made) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), shapes
+    )
+    params = {**prepared.params, **made}
+    optimizer = stage_one_optimizer(config.stage_one, params, 10, rates=prepared.rates)
+    updates, _ = optimizer.update(
+        jax.tree.map(np.ones_like, params), optimizer.init(params), params
+    )
+    assert not np.any(updates["label_encodings"])
+    assert np.any(updates["mapping"]["hidden"]["kernel"])
+    count = sum(x.size for x in jax.tree.leaves(prepared.params))
+    assert cost.trained_parameters(prepared) == count
 
 
 def test_a_table_that_does_not_fit_is_refused_before_anything_is_written(toy, tmp_path):

@@ -22,7 +22,7 @@ def asked(monkeypatch):
         paths.append(config.encoder.path)
         read = lambda params, examples: np.full((3, 2), len(config.encoder.path), float)  # noqa: E731
         return types.SimpleNamespace(
-            encoding=types.SimpleNamespace(read=read), params=None, examples={"test": None}
+            encoding=types.SimpleNamespace(read_text=read), params=None, examples={"test": None}
         )
 
     monkeypatch.setattr(before, "prepare", prepare)

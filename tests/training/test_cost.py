@@ -29,6 +29,39 @@ def test_layers_that_would_join_after_the_last_epoch_are_not_trained():
     assert cost.trained_parameters(experiment(Rates(half, None, first))) == 12
 
 
+def test_learned_anchors_and_other_classifiers_are_trained_as_their_rates_say():
+    learned = {"anchors.source": "learned"}
+    assert cost.trained_parameters(experiment(Rates(), **learned)) == 15 + 12 + 3 * 4
+    factors = {
+        "encoder": {"layers": np.float32(1)},
+        "predictor": {"kernel": np.float32(1)},
+        "label_encodings": np.float32(0),
+    }
+    assert cost.trained_parameters(experiment(Rates(factors), **learned)) == 15 + 12
+    corpus = types.SimpleNamespace(name="meld", taxonomy=("pleased", "cross"))
+    others = (types.SimpleNamespace(corpus=corpus),)
+    beside = experiment(Rates())
+    beside.others = others
+    assert cost.trained_parameters(beside) == 15 + 12 + (4 + 1) * 2
+    unread = experiment(Rates(), **{"loss.ce_weight": 0.0})
+    unread.others = others
+    assert cost.trained_parameters(unread) == 15
+    apart = {"loss.use_anchors": False, "loss.angle_weight": 0.0, **learned}
+    assert cost.trained_parameters(experiment(Rates(), **apart)) == 15 + 12
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(0, 4), (2, 1), (5, 3), (100, 4)])
+def test_epochs_end_with_the_last_step(steps, epochs):
+    first = {"encoder": {"layers": np.array([[4], [3], [1]])}, "predictor": {"kernel": 0}}
+    settings = {"stage_one.epochs": 4, "stage_one.max_steps": steps}
+    given = experiment(Rates(None, None, first), **settings)
+    given.training_sets, given.batches_per_epoch = [types.SimpleNamespace(examples=[0] * 12)], [2]
+    given.mesh = types.SimpleNamespace(size=1, devices=np.array(jax.local_devices()))
+    found = cost.Clock(resumed=False).cost(given, [])
+    assert found.epochs == epochs
+    assert found.trained == 12 + 5 * sum(epoch <= epochs for epoch in (4, 3, 1))
+
+
 @pytest.mark.parametrize(("later", "expected"), [(20, None), (21, 21)])
 def test_a_devices_peak_is_a_runs_own_or_not_known(monkeypatch, later, expected):
     """A device counts its peak since the process began, whichever run it was of."""

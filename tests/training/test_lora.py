@@ -90,6 +90,41 @@ def test_what_cannot_be_is_named(settings, message):
         lora.adapters(params, depths, dataclasses.replace(CONFIG, **settings), 0)
 
 
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_stacked_maps_are_called_as_those_one_by_one(architecture):
+    """A machine chooses whether layers are stacked (scan_layers=auto)."""
+    regex = dataclasses.replace(CONFIG, lora_maps=r"layers/\d/(.*/)?(query|value|all)")
+    chosen = []
+    for scanned in (False, True):
+        params, depths, layers = encoder_of(architecture, scanned)
+        found = lora.adapters(params, depths, regex, 0)
+        chosen.append(sum(len(pair["b"]) if scanned else 1 for pair in found.values()))
+    assert chosen[0] == chosen[1] >= layers
+
+
+def test_single_layers_of_a_stack_are_refused():
+    settings = dataclasses.replace(CONFIG, lora_maps="layers/1/attention/query")
+    params, depths, _ = encoder_of("roberta", False)
+    assert set(lora.adapters(params, depths, settings, 0)) == {"layers.1.attention.query"}
+    params, depths, _ = encoder_of("roberta", True)
+    with pytest.raises(
+        UserError,
+        match=r"lora_maps: 'layers/1/attention/query' names single layers, layers/1/attention/query"
+        r" but not layers/0/attention/query, while .* stacked .*set encoder\.scan_layers=never",
+    ):
+        lora.adapters(params, depths, settings, 0)
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_maps_are_offered_as_they_are_to_be_named(scanned):
+    params, depths, _ = encoder_of("roberta", scanned)
+    with pytest.raises(UserError) as caught:
+        lora.adapters(params, depths, dataclasses.replace(CONFIG, lora_maps="none"), 0)
+    offered = str(caught.value).partition("without /kernel, ")[2]
+    assert "layers/0/attention/query" in offered.split(", ")
+    assert "/kernel" not in offered
+
+
 @pytest.mark.parametrize(("last", "kept"), [(True, (2, 3)), (False, (1, 3))])
 def test_the_mean_of_epochs_has_the_mean_of_their_weights(last, kept):
     def trained(epoch):

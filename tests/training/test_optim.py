@@ -170,13 +170,14 @@ def test_a_table_must_cover_each_parameter_once():
         assign({"a": {"kernel": 1}, "b": 2}, (("a/.*", 1), (".*/kernel", 2)))
 
 
-def rates_of(architecture, *, scan_layers, frozen_layers=0, **settings):
-    """(shapes of a model's parameters, their rates)."""
+def rates_of(architecture, *, scan_layers, frozen_layers=0, text=True, more=None, **settings):
+    """(shapes of a model's parameters and of `more`, their rates)."""
     encoder = abstract_encoder(
         CONFIGS[architecture], scan_layers=scan_layers, frozen_layers=frozen_layers
     )
     shapes = {**params(), "encoder": nnx.to_pure_dict(nnx.state(encoder, nnx.Param))}
-    return shapes, stage_one_rates(StageOneConfig(**settings), shapes, encoder)
+    shapes |= more or {}
+    return shapes, stage_one_rates(StageOneConfig(**settings), shapes, encoder, text=text)
 
 
 def by_name(tree):
@@ -245,6 +246,35 @@ def test_factors_of_freezing_decay_and_table_multiply():
     assert factors["encoder/layers/0/attention/query/kernel"] == 0
     assert factors["encoder/layers/1/attention/query/kernel"] == 3
     assert (factors["mapping/hidden/kernel"], factors["predictor/kernel"]) == (0.5, 1)
+
+
+def test_the_table_is_of_all_that_is_trained():
+    more = {
+        "label_encodings": np.ones((3, 4), np.float32),
+        "others": {"meld": {"kernel": np.ones((4, 2), np.float32)}},
+    }
+    held = rates_of("roberta", scan_layers=True, more=more, rates=(".*=0",))[1]
+    assert held.frozen["label_encodings"]
+    assert all(jax.tree.leaves(held.frozen["others"]))
+    rows = ("label_encodings=0.5", "others/meld/.*=2", ".*=1")
+    factors = by_name(
+        rates_of("roberta", scan_layers=True, more=more, layer_decay=0.5, rates=rows)[1].factors
+    )
+    assert (factors["label_encodings"], factors["others/meld/kernel"]) == (0.5, 2)
+    first = rates_of("roberta", scan_layers=True, more=more, unfreeze_layers=1)[1].first_epochs
+    assert by_name(first)["label_encodings"] <= 1
+    rows = ("(encoder|mapping|predictor|others)/.*=1",)
+    with pytest.raises(UserError, match="no row for the parameter label_encodings"):
+        rates_of("roberta", scan_layers=True, more=more, rates=rows)
+
+
+@pytest.mark.parametrize("rates", [(), TABLE])
+def test_an_encoder_that_reads_no_text_is_held_with_its_gradients(rates):
+    found = rates_of("roberta", scan_layers=True, text=False, rates=rates)[1]
+    assert all(np.all(frozen) for frozen in jax.tree.leaves(found.frozen["encoder"]))
+    assert not any(np.any(factor) for factor in jax.tree.leaves(found.factors["encoder"]))
+    assert not found.frozen["mapping"]["hidden"]["kernel"]
+    assert found.factors["mapping"]["hidden"]["kernel"] == 1
 
 
 @pytest.mark.parametrize(("unfreeze", "expected"), [(1, (3, 2, 1)), (2, (2, 1, 1)), (3, (1, 1, 1))])
