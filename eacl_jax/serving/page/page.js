@@ -31,13 +31,14 @@ const chat = new Chat(choose);
 const chart = new Chart(choose);
 const panel = new Panel(choose, giveFeatures, giveSound);
 
-/** What the service says of its model; null until it has answered. */
+/** What the service says of the model that gave what is shown, or will give it; null until it has answered. */
 let model = null;
 /** The reader's labels that are in force, as they were typed, or null for the model's. */
 let typedLabels = null;
 /**
- * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, null for none, `words` and `thresholds`
- * map labels. Utterances keep the features and the sound that were given with them, which answers do not repeat.
+ * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text that it
+ * answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which answers
+ * do not repeat.
  */
 let shown = null;
 let chosen = null;
@@ -66,20 +67,26 @@ async function exchange(box, task, fail) {
 }
 
 async function readModel() {
-  if (model === null) await askModel();
+  if (model === null) {
+    const described = await service.model();
+    // Meanwhile another question may have been answered first.
+    if (model === null) useModel(described);
+  }
   showModel();
 }
 
-async function askModel() {
-  model = await service.model();
+function useModel(described) {
+  model = described;
   readsText(model.features?.text ?? true);
 }
 
-/** The service's answers; where another model gives them by now, that is `model` then. */
+/**
+ * The service's answers, and as `by` what it says of the model that gave them, which is another one by now where the service began anew. That is
+ * `model` only once its answers are shown: what is shown until then is not its.
+ */
 async function predict(dialogues, labels) {
   const found = await service.predict(dialogues, labels);
-  if (found.version !== model.version) await askModel();
-  return found;
+  return { ...found, by: found.version === model.version ? model : await service.model() };
 }
 
 function showModel() {
@@ -131,7 +138,7 @@ async function answer(labels) {
   const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
   let found = await predict([dialogue], labels);
-  if (same) keeping(shown.utterances, found, model.limits.numbers);
+  if (same) keeping(shown.utterances, found);
   else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
   typedLabels = labels;
   show(typed, found);
@@ -140,7 +147,7 @@ async function answer(labels) {
 /** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
 async function answerEdited(found, labels) {
   const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
-  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels), model.limits.numbers) : found;
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels)) : found;
   lost.forEach((each) => forget(each.sound));
   return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
@@ -205,12 +212,13 @@ function giveSoundLate(sound, index, before) {
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels), model.limits.numbers));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels)));
   choose(index);
 }
 
-function show(typed, { labels, words, thresholds, warnings, dialogues: [utterances] }) {
-  shown = { typed, labels, words, thresholds, hues: assignHues(labels), utterances };
+function show(typed, { by, version, labels, words, thresholds, warnings, dialogues: [utterances] }) {
+  useModel(by);
+  shown = { version, typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   showModel();
   find("empty").hidden = true;
   find("results").hidden = false;
@@ -315,9 +323,8 @@ async function addReply() {
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.
   let whole = readsAhead() || Boolean(model.features);
-  const known = model;
   let found = await askFrom(whole ? 0 : Math.max(0, shown.utterances.length - model.max_past));
-  if (model !== known && !whole) {
+  if (found.version !== shown.version && !whole) {
     // What is shown is another model's.
     whole = true;
     found = await askFrom(0);
@@ -335,7 +342,7 @@ async function addReply() {
     text.value = goesOn;
   }
   if (whole) {
-    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found, model.limits.numbers));
+    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);

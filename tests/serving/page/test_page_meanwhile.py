@@ -92,6 +92,37 @@ def test_another_model_answers_all_anew(visit, address):
         page.unroute_all()
 
 
+def test_another_model_that_could_not_answer_all_is_not_mixed_with_what_is_shown(visit, address):
+    """Its labels are the same, so that the answers themselves tell nothing."""
+    page = visit()
+    options = show(page)
+    with serving(modalities={"voice": VOICE}) as other:
+        asked = bodies(page)
+        fails = [False, True, False, False]
+
+        def elsewhere(route: Route) -> None:
+            if "predict" in route.request.url and fails[len(asked) - 1]:
+                route.fulfill(status=503, json={"error": {"message": "too much waits."}})
+            else:
+                path = route.request.url.removeprefix(address)
+                route.fulfill(response=route.fetch(url=other + path))
+
+        page.route("**/v1/*", elsewhere)
+        add(page, "pure disgust")
+        expect(page.locator("#reply-error")).to_contain_text("too much waits.")
+        # What is shown is the first model's as before, which reads no features.
+        options.first.click()
+        expect(page.get_by_role("complementary")).to_contain_text("Utterance 1 of 4")
+        expect(page.get_by_role("complementary")).not_to_contain_text("Features")
+        add(page, "pure disgust")
+        expect(options).to_have_count(5)
+        assert [len(each["dialogues"][0]["utterances"]) for each in asked] == [3, 5, 3, 5]
+        expect(page.locator("#model")).to_contain_text("voice")
+        options.first.click()
+        expect(page.get_by_role("complementary")).to_contain_text("Features")
+        page.unroute_all()
+
+
 @pytest.mark.slow
 def test_mistakes_are_shown_where_they_were_made_and_warnings_are_of_all(visit):
     with serving(modalities={"voice": VOICE, "face": FACE}) as address:
