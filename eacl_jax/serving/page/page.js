@@ -9,13 +9,14 @@ import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
 import { asked, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
-import { announce, hideError, isVerbatim, showError } from "./notices.js";
+import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
 import { forget, isRecording, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
+import { Warnings } from "./warnings.js";
 
 // More labels than this are counted, not listed, in the line on the model.
 const MANY = 12;
@@ -29,6 +30,7 @@ const nextText = find("next-text");
 const service = new Service(new TokenDialog());
 const chat = new Chat(choose);
 const chart = new Chart(choose);
+const warningsBox = new Warnings();
 const panel = new Panel(choose, giveFeatures, giveSound);
 
 /** What the service says of the model that gave what is shown, or will give it; null until it has answered. */
@@ -36,9 +38,9 @@ let model = null;
 /** The reader's labels that are in force, as they were typed, or null for the model's. */
 let typedLabels = null;
 /**
- * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text that it
- * answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which answers
- * do not repeat.
+ * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text
+ * that it answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which
+ * answers do not repeat.
  */
 let shown = null;
 let chosen = null;
@@ -82,10 +84,10 @@ function useModel(described) {
 
 /**
  * The service's answers, and as `by` what it says of the model that gave them, which is another one by now where the service began anew. That is
- * `model` only once its answers are shown: what is shown until then is not its.
+ * `model` only once its answers are shown: what is shown until then is not its. `named` as `Service.predict`.
  */
-async function predict(dialogues, labels) {
-  const found = await service.predict(dialogues, labels);
+async function predict(dialogues, labels, named = undefined) {
+  const found = await service.predict(dialogues, labels, named);
   return { ...found, by: found.version === model.version ? model : await service.model() };
 }
 
@@ -216,15 +218,16 @@ async function answerWith(index, changed) {
   choose(index);
 }
 
+/** Shows answers to `typed`; gives those of their warnings that are new. */
 function show(typed, { by, version, labels, words, thresholds, warnings, dialogues: [utterances] }) {
+  if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
   useModel(by);
   shown = { version, typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   showModel();
   find("empty").hidden = true;
   find("results").hidden = false;
   find("restore").hidden = typedLabels === null;
-  if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
-  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: isVerbatim(each) ? "caveat verbatim" : "caveat" }, each)));
+  const more = warningsBox.show(warnings);
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
   choose(null);
@@ -232,6 +235,7 @@ function show(typed, { by, version, labels, words, thresholds, warnings, dialogu
   announce([find("summary").textContent, "The answers are below.", ...warnings].join(" "));
   const { top } = find("results").getBoundingClientRect();
   if (top > innerHeight / 2) find("results").scrollIntoView({ block: "start" });
+  return more;
 }
 
 /** What depends on all utterances at once. */
@@ -317,23 +321,30 @@ async function addReply() {
   const typed = text.value;
   const plain = isPlain(typed, shown.utterances);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
-  // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
-  const check = names.length ? [{ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) }] : [];
-  const askFrom = (first) => predict([{ utterances: [...shown.utterances.slice(first).map(asked), lineOf(next)] }, ...check], typedLabels);
+  // Lines, as they will stand in the text, so that it is known that they are read as they are meant; by themselves, as warnings
+  // count all texts of a request.
+  const check = { utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) };
+  const read = names.length ? (await predict([check], typedLabels, (index) => `the name “${isolated(names[index])}”`)).dialogues[0] : [];
+  const lost = names.find((name, index) => read[index].speaker !== name);
+  if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
+  const total = shown.utterances.length;
+  const askFrom = (start) => {
+    const named = (index) => (start + index < total ? `utterance ${start + index + 1}` : "the new utterance");
+    return predict([{ utterances: [...shown.utterances.slice(start).map(asked), lineOf(next)] }], typedLabels, named);
+  };
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.
   let whole = readsAhead() || Boolean(model.features);
-  let found = await askFrom(whole ? 0 : Math.max(0, shown.utterances.length - model.max_past));
+  const first = whole ? 0 : Math.max(0, total - model.max_past);
+  let found = await askFrom(first);
   if (found.version !== shown.version && !whole) {
     // What is shown is another model's.
     whole = true;
     found = await askFrom(0);
   }
-  const [utterances, read] = found.dialogues;
+  const [utterances] = found.dialogues;
   const answered = utterances.at(-1);
   if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
-  const lost = names.find((name, index) => read[index].speaker !== name);
-  if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole, unless it is being edited.
   const goesOn = `${plain ? typed.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
   const untouched = text.value === typed;
@@ -341,8 +352,9 @@ async function addReply() {
     if (!plain && !isAnswered()) offerDraft(typed);
     text.value = goesOn;
   }
+  let more;
   if (whole) {
-    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
+    more = show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);
@@ -351,12 +363,13 @@ async function addReply() {
     chart.show(shown.utterances, shown.labels, shown.hues);
     if (!isRecording()) choose(null);
     refresh();
+    more = warningsBox.add(found.warnings, first, shown.utterances.length);
   }
   chart.reveal(shown.utterances.length - 1);
   if (nextText.value.trim() === next.text) nextText.value = "";
   if (!isRecording()) nextText.focus({ preventScroll: true });
   const inShort = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
-  announce(`${answered.speaker}: ${inShort}.`);
+  announce([`${answered.speaker}: ${inShort}.`, ...more].join(" "));
 }
 
 function unreadable(name) {
