@@ -154,61 +154,97 @@ async function answerEdited(found, labels) {
   return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
 
-/** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
-function giveFeatures(box) {
+/** Answers the conversation again with what is typed as the features of the chosen utterance. */
+function giveFeatures() {
   const index = chosen;
   const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name))).filter(Boolean);
   for (const field of fields) hideError(field);
-  exchange(box, () => answerWithFeatures(index), (error) => {
-    const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
-    comeBack(index);
-    const field = (name && find(idOf(name))) || find(fields[0].id);
-    field.closest("details")?.setAttribute("open", "");
-    showError(field, error.message);
-  });
+  const filled = fields.map(({ id, value }) => [id, value]);
+  let features;
+  try {
+    features = typedFeatures(model.features);
+  } catch (error) {
+    showFeaturesError(error, index, filled);
+    return;
+  }
+  answerWithFeatures(index, Object.keys(features).length ? features : undefined, filled);
 }
 
-/** The panel of an utterance, where it has been closed or is another one's by now. */
-function comeBack(index) {
+/** `filled` are the fields' ids with what was typed in them. */
+function answerWithFeatures(index, features, filled) {
+  if (busy) {
+    const isThere = () => JSON.stringify(shown.utterances[index]?.features) === JSON.stringify(features);
+    const act = () => answerWithFeatures(index, features, filled);
+    onceAnswered({ index, place: "features", what: "The numbers were", isThere, filled, act });
+    return;
+  }
+  const { sound } = shown.utterances[index];
+  const twice = Object.keys(features ?? {}).filter((name) => sound?.makes.includes(name));
+  if (twice.length && find("sound-record")) {
+    const names = twice.map(isolated).join(" and ");
+    showError(find("sound-record"), `The numbers were left out: ${names} is made of the sound by now. Remove it to give numbers.`, find("sound-remove"));
+    return;
+  }
+  exchange(find("features"), () => answerWith(index, { features }), (error) => showFeaturesError(error, index, filled));
+}
+
+function showFeaturesError(error, index, filled) {
+  const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
+  comeBack(index, filled);
+  const field = (name && find(idOf(name))) || filled.map(([id]) => find(id)).find(Boolean) || text;
+  field.closest("details")?.setAttribute("open", "");
+  showError(field, error.message);
+}
+
+/** The panel of an utterance, where it has been closed or is another one's by now, with what was `filled` in, if it was drawn anew since. */
+function comeBack(index, filled = []) {
   if (chosen !== index) choose(index);
-}
-
-async function answerWithFeatures(index) {
-  const features = typedFeatures(model.features);
-  await answerWith(index, { features: Object.keys(features).length ? features : undefined });
+  for (const [id, value] of filled) {
+    const field = find(id);
+    if (field && field.value === field.defaultValue) field.value = value;
+  }
 }
 
 /** Answers the conversation again with how an utterance sounds; null where it is not to sound any more. */
 function giveSound(sound, index = chosen) {
+  if (busy) {
+    const isThere = () => sound === null && !shown.utterances[index]?.sound;
+    onceAnswered({ index, place: "sound", what: "The sound was", isThere, act: () => giveSound(sound, index), drop: () => forget(sound) });
+    return;
+  }
   const before = shown.utterances[index];
   const rest = Object.entries(before.features ?? {}).filter(([name]) => !sound?.makes.includes(name));
   const features = rest.length ? Object.fromEntries(rest) : undefined;
-  const box = find("sound");
   const act = async () => {
     await answerWith(index, { sound: sound ?? undefined, features });
     forget(before.sound);
   };
-  if (busy) {
-    later.push(() => giveSoundLate(sound, index, before));
-    return;
-  }
-  exchange(box, act, (error) => {
+  exchange(find("sound"), act, (error) => {
     forget(sound);
     comeBack(index);
     showError(find("sound-record"), error.message, find("sound-upload"));
   });
 }
 
-/** The same once another answer has come, if `before` is still there. */
-function giveSoundLate(sound, index, before) {
-  const { speaker: who, text: what } = shown.utterances[index] ?? {};
-  if (who === before.speaker && what === before.text) {
-    comeBack(index);
-    giveSound(sound, index);
-  } else {
-    forget(sound);
-    showError(text, "The sound was left out: what it belongs to is no longer there.");
-  }
+/**
+ * Does `act` for utterance `index` once another answer has come, unless what it is to give `isThere` by then. Where the utterance is no longer
+ * there, or its panel has no `place` for it, `what` it was is said to be left out.
+ */
+function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {} }) {
+  const before = shown.utterances[index];
+  later.push(() => {
+    const { speaker: who, text: said } = shown.utterances[index] ?? {};
+    const same = who === before.speaker && said === before.text;
+    if (same && isThere()) return;
+    if (same) comeBack(index, filled);
+    if (same && find(place)) {
+      act();
+      return;
+    }
+    drop();
+    const why = same ? "the model that answers by now reads none" : "the utterance is no longer there";
+    showError(text, `${what} left out: ${why}.`);
+  });
 }
 
 /** Answers the conversation again with another utterance `index`. */
@@ -381,7 +417,17 @@ function reply() {
   hideError(nextText);
   if (!speaker.value.trim()) showError(nextText, "Say who speaks; any name will do.", speaker);
   else if (!nextText.value.trim()) showError(nextText, "Type the next utterance.");
+  else if (busy) replyOnceAnswered(speaker.value, nextText.value);
   else exchange(find("reply"), addReply, (error) => showError(nextText, error.message, error instanceof NameError ? speaker : nextText));
+}
+
+/** Adds what was typed, once another answer has come, unless that was it. */
+function replyOnceAnswered(who, what) {
+  later.push(() => {
+    if (nextText.value !== what) return;
+    speaker.value = who;
+    reply();
+  });
 }
 
 function takeText(value) {
