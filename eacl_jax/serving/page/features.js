@@ -29,7 +29,7 @@ export function inWordsOf(features) {
 }
 
 /**
- * The fields of an utterance's features. `give(box)` is called to answer with what is typed in them; `hear(sound)` with its sound, or
+ * The fields of an utterance's features. `give()` is called to answer with what is typed in them; `hear(sound)` with its sound, or
  * null for none. `limits` are the service's.
  */
 export function form(utterance, features, limits, give, hear) {
@@ -56,7 +56,7 @@ export function form(utterance, features, limits, give, hear) {
   );
   box.addEventListener("submit", (event) => {
     event.preventDefault();
-    give(box);
+    give();
   });
   return box;
 }
@@ -100,7 +100,8 @@ function field(name, kind, rows) {
     "aria-describedby": `${id}-hint ${id}-error`,
     placeholder: example(kind),
   });
-  area.value = rows ? written(rows) : "";
+  // By which it is known that nothing has been typed in it.
+  area.defaultValue = rows ? written(rows) : "";
   return [
     html("label", { for: id }, name),
     html("p", { id: `${id}-hint`, class: "quiet" }, hint(kind)),

@@ -11,8 +11,9 @@ export function asked({ speaker, text, features, sound }) {
   return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
 }
 
-/** The answers with the features and sounds that were asked with; a sound with the features that were made of it, if they are `most` numbers. */
-export function keeping(given, found, most) {
+/** The answers with the features and sounds that were asked with; a sound with the features that were made of it, if the model takes so many numbers. */
+export function keeping(given, found) {
+  const most = found.by.limits.numbers;
   found.dialogues[0].forEach((each, index) => {
     const { features, sound } = given[index];
     const made = each.features ?? sound?.features;

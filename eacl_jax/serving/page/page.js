@@ -9,13 +9,14 @@ import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
 import { asked, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
-import { announce, hideError, isVerbatim, showError } from "./notices.js";
+import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { Service } from "./service.js";
 import { forget, isRecording, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
+import { Warnings } from "./warnings.js";
 
 // More labels than this are counted, not listed, in the line on the model.
 const MANY = 12;
@@ -29,15 +30,17 @@ const nextText = find("next-text");
 const service = new Service(new TokenDialog());
 const chat = new Chat(choose);
 const chart = new Chart(choose);
+const warningsBox = new Warnings();
 const panel = new Panel(choose, giveFeatures, giveSound);
 
-/** What the service says of its model; null until it has answered. */
+/** What the service says of the model that gave what is shown, or will give it; null until it has answered. */
 let model = null;
 /** The reader's labels that are in force, as they were typed, or null for the model's. */
 let typedLabels = null;
 /**
- * What is shown: `{typed, labels, words, thresholds, hues, utterances}`; `typed` is the text that it answers, null for none, `words` and `thresholds`
- * map labels. Utterances keep the features and the sound that were given with them, which answers do not repeat.
+ * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text
+ * that it answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which
+ * answers do not repeat.
  */
 let shown = null;
 let chosen = null;
@@ -66,20 +69,26 @@ async function exchange(box, task, fail) {
 }
 
 async function readModel() {
-  if (model === null) await askModel();
+  if (model === null) {
+    const described = await service.model();
+    // Meanwhile another question may have been answered first.
+    if (model === null) useModel(described);
+  }
   showModel();
 }
 
-async function askModel() {
-  model = await service.model();
+function useModel(described) {
+  model = described;
   readsText(model.features?.text ?? true);
 }
 
-/** The service's answers; where another model gives them by now, that is `model` then. */
-async function predict(dialogues, labels) {
-  const found = await service.predict(dialogues, labels);
-  if (found.version !== model.version) await askModel();
-  return found;
+/**
+ * The service's answers, and as `by` what it says of the model that gave them, which is another one by now where the service began anew. That is
+ * `model` only once its answers are shown: what is shown until then is not its. `named` as `Service.predict`.
+ */
+async function predict(dialogues, labels, named = undefined) {
+  const found = await service.predict(dialogues, labels, named);
+  return { ...found, by: found.version === model.version ? model : await service.model() };
 }
 
 function showModel() {
@@ -131,7 +140,7 @@ async function answer(labels) {
   const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
   await readModel();
   let found = await predict([dialogue], labels);
-  if (same) keeping(shown.utterances, found, model.limits.numbers);
+  if (same) keeping(shown.utterances, found);
   else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
   typedLabels = labels;
   show(typed, found);
@@ -140,83 +149,121 @@ async function answer(labels) {
 /** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
 async function answerEdited(found, labels) {
   const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
-  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels), model.limits.numbers) : found;
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels)) : found;
   lost.forEach((each) => forget(each.sound));
   return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
 
-/** Answers the conversation again with what is typed as the features of the chosen utterance; `box` holds the fields. */
-function giveFeatures(box) {
+/** Answers the conversation again with what is typed as the features of the chosen utterance. */
+function giveFeatures() {
   const index = chosen;
   const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name))).filter(Boolean);
   for (const field of fields) hideError(field);
-  exchange(box, () => answerWithFeatures(index), (error) => {
-    const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
-    comeBack(index);
-    const field = (name && find(idOf(name))) || find(fields[0].id);
-    field.closest("details")?.setAttribute("open", "");
-    showError(field, error.message);
-  });
+  const filled = fields.map(({ id, value }) => [id, value]);
+  let features;
+  try {
+    features = typedFeatures(model.features);
+  } catch (error) {
+    showFeaturesError(error, index, filled);
+    return;
+  }
+  answerWithFeatures(index, Object.keys(features).length ? features : undefined, filled);
 }
 
-/** The panel of an utterance, where it has been closed or is another one's by now. */
-function comeBack(index) {
+/** `filled` are the fields' ids with what was typed in them. */
+function answerWithFeatures(index, features, filled) {
+  if (busy) {
+    const isThere = () => JSON.stringify(shown.utterances[index]?.features) === JSON.stringify(features);
+    const act = () => answerWithFeatures(index, features, filled);
+    onceAnswered({ index, place: "features", what: "The numbers were", isThere, filled, act });
+    return;
+  }
+  const { sound } = shown.utterances[index];
+  const twice = Object.keys(features ?? {}).filter((name) => sound?.makes.includes(name));
+  if (twice.length && find("sound-record")) {
+    const names = twice.map(isolated).join(" and ");
+    showError(find("sound-record"), `The numbers were left out: ${names} is made of the sound by now. Remove it to give numbers.`, find("sound-remove"));
+    return;
+  }
+  exchange(find("features"), () => answerWith(index, { features }), (error) => showFeaturesError(error, index, filled));
+}
+
+function showFeaturesError(error, index, filled) {
+  const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
+  comeBack(index, filled);
+  const field = (name && find(idOf(name))) || filled.map(([id]) => find(id)).find(Boolean) || text;
+  field.closest("details")?.setAttribute("open", "");
+  showError(field, error.message);
+}
+
+/** The panel of an utterance, where it has been closed or is another one's by now, with what was `filled` in, if it was drawn anew since. */
+function comeBack(index, filled = []) {
   if (chosen !== index) choose(index);
-}
-
-async function answerWithFeatures(index) {
-  const features = typedFeatures(model.features);
-  await answerWith(index, { features: Object.keys(features).length ? features : undefined });
+  for (const [id, value] of filled) {
+    const field = find(id);
+    if (field && field.value === field.defaultValue) field.value = value;
+  }
 }
 
 /** Answers the conversation again with how an utterance sounds; null where it is not to sound any more. */
 function giveSound(sound, index = chosen) {
+  if (busy) {
+    const isThere = () => sound === null && !shown.utterances[index]?.sound;
+    onceAnswered({ index, place: "sound", what: "The sound was", isThere, act: () => giveSound(sound, index), drop: () => forget(sound) });
+    return;
+  }
   const before = shown.utterances[index];
   const rest = Object.entries(before.features ?? {}).filter(([name]) => !sound?.makes.includes(name));
   const features = rest.length ? Object.fromEntries(rest) : undefined;
-  const box = find("sound");
   const act = async () => {
     await answerWith(index, { sound: sound ?? undefined, features });
     forget(before.sound);
   };
-  if (busy) {
-    later.push(() => giveSoundLate(sound, index, before));
-    return;
-  }
-  exchange(box, act, (error) => {
+  exchange(find("sound"), act, (error) => {
     forget(sound);
     comeBack(index);
     showError(find("sound-record"), error.message, find("sound-upload"));
   });
 }
 
-/** The same once another answer has come, if `before` is still there. */
-function giveSoundLate(sound, index, before) {
-  const { speaker: who, text: what } = shown.utterances[index] ?? {};
-  if (who === before.speaker && what === before.text) {
-    comeBack(index);
-    giveSound(sound, index);
-  } else {
-    forget(sound);
-    showError(text, "The sound was left out: what it belongs to is no longer there.");
-  }
+/**
+ * Does `act` for utterance `index` once another answer has come, unless what it is to give `isThere` by then. Where the utterance is no longer
+ * there, or its panel has no `place` for it, `what` it was is said to be left out.
+ */
+function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {} }) {
+  const before = shown.utterances[index];
+  later.push(() => {
+    const { speaker: who, text: said } = shown.utterances[index] ?? {};
+    const same = who === before.speaker && said === before.text;
+    if (same && isThere()) return;
+    if (same) comeBack(index, filled);
+    if (same && find(place)) {
+      act();
+      return;
+    }
+    drop();
+    const why = same ? "the model that answers by now reads none" : "the utterance is no longer there";
+    showError(text, `${what} left out: ${why}.`);
+  });
 }
 
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels), model.limits.numbers));
+  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels)));
   choose(index);
 }
 
-function show(typed, { labels, words, thresholds, warnings, dialogues: [utterances] }) {
-  shown = { typed, labels, words, thresholds, hues: assignHues(labels), utterances };
+/** Shows answers to `typed`; gives those of their warnings that are new. */
+function show(typed, { by, version, labels, words, thresholds, warnings, dialogues: [utterances] }) {
+  if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
+  useModel(by);
+  shown = { version, typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   showModel();
   find("empty").hidden = true;
   find("results").hidden = false;
   find("restore").hidden = typedLabels === null;
-  if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
-  find("warnings").replaceChildren(...warnings.map((each) => html("li", { class: isVerbatim(each) ? "caveat verbatim" : "caveat" }, each)));
+  const more = warningsBox.show(warnings);
   chat.show(utterances, shown.hues);
   chart.show(utterances, labels, shown.hues);
   choose(null);
@@ -224,6 +271,7 @@ function show(typed, { labels, words, thresholds, warnings, dialogues: [utteranc
   announce([find("summary").textContent, "The answers are below.", ...warnings].join(" "));
   const { top } = find("results").getBoundingClientRect();
   if (top > innerHeight / 2) find("results").scrollIntoView({ block: "start" });
+  return more;
 }
 
 /** What depends on all utterances at once. */
@@ -309,24 +357,30 @@ async function addReply() {
   const typed = text.value;
   const plain = isPlain(typed, shown.utterances);
   const names = plain ? [] : [...new Set(shown.utterances.map((each) => each.speaker))];
-  // Lines, as they will stand in the text, so that it is known that they are read as they are meant.
-  const check = names.length ? [{ utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) }] : [];
-  const askFrom = (first) => predict([{ utterances: [...shown.utterances.slice(first).map(asked), lineOf(next)] }, ...check], typedLabels);
+  // Lines, as they will stand in the text, so that it is known that they are read as they are meant; by themselves, as warnings
+  // count all texts of a request.
+  const check = { utterances: names.map((name) => lineOf({ speaker: name, text: "x" })) };
+  const read = names.length ? (await predict([check], typedLabels, (index) => `the name “${isolated(names[index])}”`)).dialogues[0] : [];
+  const lost = names.find((name, index) => read[index].speaker !== name);
+  if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
+  const total = shown.utterances.length;
+  const askFrom = (start) => {
+    const named = (index) => (start + index < total ? `utterance ${start + index + 1}` : "the new utterance");
+    return predict([{ utterances: [...shown.utterances.slice(start).map(asked), lineOf(next)] }], typedLabels, named);
+  };
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.
   let whole = readsAhead() || Boolean(model.features);
-  const known = model;
-  let found = await askFrom(whole ? 0 : Math.max(0, shown.utterances.length - model.max_past));
-  if (model !== known && !whole) {
+  const first = whole ? 0 : Math.max(0, total - model.max_past);
+  let found = await askFrom(first);
+  if (found.version !== shown.version && !whole) {
     // What is shown is another model's.
     whole = true;
     found = await askFrom(0);
   }
-  const [utterances, read] = found.dialogues;
+  const [utterances] = found.dialogues;
   const answered = utterances.at(-1);
   if (answered.speaker !== next.speaker) throw new NameError(unreadable(next.speaker));
-  const lost = names.find((name, index) => read[index].speaker !== name);
-  if (lost !== undefined) throw new NameError(`${unreadable(lost)} Change it in the conversation’s text first.`);
   // The text goes on as well, so that it can be edited and answered again as a whole, unless it is being edited.
   const goesOn = `${plain ? typed.trimEnd() : shown.utterances.map(flatten).join("\n")}\n${lineOf(next)}`;
   const untouched = text.value === typed;
@@ -334,8 +388,9 @@ async function addReply() {
     if (!plain && !isAnswered()) offerDraft(typed);
     text.value = goesOn;
   }
+  let more;
   if (whole) {
-    show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found, model.limits.numbers));
+    more = show(untouched ? goesOn : null, keeping([...shown.utterances, {}], found));
     chat.reveal(shown.utterances.length - 1);
   } else {
     shown.utterances.push(answered);
@@ -344,12 +399,13 @@ async function addReply() {
     chart.show(shown.utterances, shown.labels, shown.hues);
     if (!isRecording()) choose(null);
     refresh();
+    more = warningsBox.add(found.warnings, first, shown.utterances.length);
   }
   chart.reveal(shown.utterances.length - 1);
   if (nextText.value.trim() === next.text) nextText.value = "";
   if (!isRecording()) nextText.focus({ preventScroll: true });
   const inShort = isOfSeveral(answered) ? inWords(answered) : `${answered.emotion}, ${percent(answered.confidence)}`;
-  announce(`${answered.speaker}: ${inShort}.`);
+  announce([`${answered.speaker}: ${inShort}.`, ...more].join(" "));
 }
 
 function unreadable(name) {
@@ -361,7 +417,17 @@ function reply() {
   hideError(nextText);
   if (!speaker.value.trim()) showError(nextText, "Say who speaks; any name will do.", speaker);
   else if (!nextText.value.trim()) showError(nextText, "Type the next utterance.");
+  else if (busy) replyOnceAnswered(speaker.value, nextText.value);
   else exchange(find("reply"), addReply, (error) => showError(nextText, error.message, error instanceof NameError ? speaker : nextText));
+}
+
+/** Adds what was typed, once another answer has come, unless that was it. */
+function replyOnceAnswered(who, what) {
+  later.push(() => {
+    if (nextText.value !== what) return;
+    speaker.value = who;
+    reply();
+  });
 }
 
 function takeText(value) {

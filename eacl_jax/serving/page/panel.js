@@ -10,7 +10,7 @@ export class Panel {
   #box = document.querySelector("#panel");
 
   /**
-   * `choose(index)` chooses another utterance; null closes the panel. `give(box)` answers with the features in a form, `hear(sound)`
+   * `choose(index)` chooses another utterance; null closes the panel. `give()` answers with the features in its form, `hear(sound)`
    * with the utterance's sound.
    */
   constructor(choose, give, hear) {

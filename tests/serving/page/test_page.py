@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from eacl_jax.model.chain import Chain
 from tests.stubs.browser import CHAT, EMOTIONS, bodies, show, use_labels
+from tests.stubs.featured import VOICE
 from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer, serving
 
 
@@ -261,6 +262,45 @@ def test_answers_that_say_little_are_marked(visit):
     expect(page.get_by_role("status")).to_contain_text("hard to tell apart")
     page.get_by_role("button", name="Back to the model’s labels").click()
     expect(page.locator("#warnings li")).to_have_count(0)
+
+
+def test_what_an_added_utterance_is_warned_of_is_said(visit):
+    page = visit()
+    options = show(page)
+    warnings, status = page.locator("#warnings li"), page.get_by_role("status")
+    expect(warnings).to_have_count(0)
+    for number, (text, among, words) in enumerate(
+        [
+            ("<b>pure disgust</b>", "Utterances 3 to 5", "1 text holds HTML, such as '<b>'"),
+            ("what <b>fear</b>", "Utterances 4 to 6", "2 texts hold HTML, such as '<b>'"),
+            ("and <b>joy</b>", "Utterances 5 to 7", "3 texts hold HTML, such as '<b>'"),
+            ("it is so", "", ""),  # among these there are two, which is said of others
+        ],
+        5,
+    ):
+        page.get_by_label("says").fill(text)
+        page.keyboard.press("Enter")
+        expect(options).to_have_count(number)
+        expect(warnings).to_have_count(min(number - 4, 2))
+        if among:
+            expect(warnings.last).to_contain_text(f"{among}: {words}")
+        # The same with another number is not heard again.
+        if number < 7:
+            expect(status).to_contain_text(f"{among}: {words}")
+        else:
+            expect(status).to_have_text(re.compile(r"^\w+: \w+, \d+%\.$"))
+
+
+@pytest.mark.slow
+def test_names_that_are_checked_are_not_warned_of(visit):
+    with serving(modalities={"voice": VOICE}) as address:
+        page = visit(address)
+        options = show(page, "Ann: such joy\nBen: sadness")
+        page.get_by_label("Conversation", exact=True).fill("such joy\nsadness")
+        page.get_by_label("says").fill("pure disgust")
+        page.get_by_label("says").press("Enter")
+        expect(options).to_have_count(3)
+        expect(page.locator("#warnings")).to_contain_text("3 of 3 utterances came without")
 
 
 def test_markup_is_text(visit):

@@ -84,6 +84,33 @@ def test_errors_of_labels_and_replies_are_shown_where_they_belong(visit):
     expect(page.get_by_label("says")).to_have_value("hello")
 
 
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("utterances[1].text", "utterance 4 is odd."),
+        ("utterances[2]", "the new utterance is odd."),
+    ],
+)
+def test_an_error_of_a_reply_names_the_conversations_utterance(visit, field, words):
+    """Of four utterances the last two are sent with the new one."""
+    page = visit()
+    show(page)
+    path = f"dialogues[0].{field}"
+    fail_with(page, 422, {"error": {"message": f"{path} is odd.", "field": path}})
+    page.get_by_label("says").fill("hello")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("#reply-error")).to_have_text(words)
+
+
+def test_warnings_name_no_fields(visit):
+    page = visit()
+    text = page.get_by_label("Conversation", exact=True)
+    text.fill("12/05/2024, 10:31 - Ann: joy\n12/05/2024, 10:32 - Ben: <Media omitted>")
+    page.get_by_role("button", name="Show emotions").click()
+    expect(page.locator("#warnings")).to_contain_text("the conversation: 1 message of a chat was")
+
+
 def test_waiting_is_shown_and_nothing_is_asked_twice(visit):
     page = visit()
     waiting: list[Route] = []

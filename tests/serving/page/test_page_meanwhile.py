@@ -69,6 +69,62 @@ def test_what_is_pressed_meanwhile_is_done_then(visit):
     expect(page.get_by_role("option").first).to_contain_text(taken.splitlines()[0].split(": ")[1])
 
 
+def test_numbers_that_are_given_meanwhile_are_answered_then(visit):
+    with serving(modalities={"voice": VOICE, "face": FACE}) as address:
+        page = visit(address)
+        options = show(page, "Ann: such joy\nBen: sadness")
+        waiting = Waiting(page)
+        asked = bodies(page)
+        add(page, "pure disgust")
+        give(page, 0, voice="1, 2, 3")
+        page.locator("#features button").click()  # again
+        give(page, 1, face="1, 2, 3")  # one too many
+        waiting.go_on()
+        expect(options).to_have_count(3)
+        # A mistake is shown where it was made, with what was typed.
+        expect(page.locator("#features-face-error")).to_contain_text("utterance 2")
+        expect(page.locator("#features-face")).to_have_value("1, 2, 3")
+        expect(options.first).to_contain_text("with voice")
+        given = [
+            [each.get("features") for each in body["dialogues"][0]["utterances"][:2]]
+            for body in asked
+        ]
+        voice, face = {"voice": [1, 2, 3]}, {"face": [1, 2, 3]}
+        # The third is not what the second has been answered with already.
+        assert [given[0], given[1], given[2]] == [[None, None], [voice, None], [voice, face]]
+        assert len(given) == 3
+
+
+def test_numbers_of_what_is_no_longer_there_are_left_out(visit):
+    with serving(modalities={"voice": VOICE}) as address:
+        page = visit(address)
+        options = show(page)
+        waiting = Waiting(page)
+        text_of(page).fill(OTHER)
+        page.get_by_role("button", name="Show emotions").click()
+        give(page, 0, voice="1, 2, 3")
+        waiting.go_on()
+        expect(options).to_have_count(2)
+        expect(page.locator("#text-error")).to_have_text(
+            "The numbers were left out: the utterance is no longer there."
+        )
+        expect(page.get_by_role("listbox")).not_to_contain_text("with voice")
+
+
+def test_another_utterance_that_is_added_meanwhile_is_answered_then(visit):
+    page = visit()
+    options = show(page)
+    waiting = Waiting(page)
+    asked = bodies(page)
+    add(page, "pure disgust")
+    page.get_by_label("Who").fill("Dora")
+    add(page, "so much fear")
+    waiting.go_on()
+    expect(options).to_have_count(6)
+    expect(options.last).to_contain_text(re.compile(r"Dora.*so much fear.*fear \d+%", re.DOTALL))
+    assert len(asked) == 2
+
+
 def test_another_model_answers_all_anew(visit, address):
     page = visit()
     options = show(page)
@@ -89,6 +145,37 @@ def test_another_model_answers_all_anew(visit, address):
         assert [len(each["dialogues"][0]["utterances"]) for each in asked] == [3, 5]
         options.first.click()
         expect(page.get_by_role("complementary")).not_to_contain_text("NaN")
+        page.unroute_all()
+
+
+def test_another_model_that_could_not_answer_all_is_not_mixed_with_what_is_shown(visit, address):
+    """Its labels are the same, so that the answers themselves tell nothing."""
+    page = visit()
+    options = show(page)
+    with serving(modalities={"voice": VOICE}) as other:
+        asked = bodies(page)
+        fails = [False, True, False, False]
+
+        def elsewhere(route: Route) -> None:
+            if "predict" in route.request.url and fails[len(asked) - 1]:
+                route.fulfill(status=503, json={"error": {"message": "too much waits."}})
+            else:
+                path = route.request.url.removeprefix(address)
+                route.fulfill(response=route.fetch(url=other + path))
+
+        page.route("**/v1/*", elsewhere)
+        add(page, "pure disgust")
+        expect(page.locator("#reply-error")).to_contain_text("too much waits.")
+        # What is shown is the first model's as before, which reads no features.
+        options.first.click()
+        expect(page.get_by_role("complementary")).to_contain_text("Utterance 1 of 4")
+        expect(page.get_by_role("complementary")).not_to_contain_text("Features")
+        add(page, "pure disgust")
+        expect(options).to_have_count(5)
+        assert [len(each["dialogues"][0]["utterances"]) for each in asked] == [3, 5, 3, 5]
+        expect(page.locator("#model")).to_contain_text("voice")
+        options.first.click()
+        expect(page.get_by_role("complementary")).to_contain_text("Features")
         page.unroute_all()
 
 

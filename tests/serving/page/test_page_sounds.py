@@ -197,3 +197,21 @@ def test_a_recording_outlives_an_answer_that_comes_meanwhile(visit):
     expect(page.get_by_label("Replay Recording")).to_be_visible()
     expect(page.get_by_role("complementary")).to_contain_text("Utterance 2 of 5")
     assert [given is not None for given in audio(asked)] == [False, True, False, False, False]
+
+
+@pytest.mark.slow
+def test_numbers_of_what_a_sound_tells_meanwhile_are_left_out(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    page.get_by_text("Or give numbers").click()
+    waiting = Waiting(page)
+    upload(page)
+    expect(page.locator("#sound")).to_have_attribute("aria-busy", "true")
+    page.locator("#features-prosody").fill("1, 2, 3, 4, 5, 6, 7, 8, 9")
+    page.locator("#features-face").fill("1, 2")
+    page.get_by_role("button", name="Answer with these").last.click()
+    waiting.go_on()
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    expect(page.locator("#sound-error")).to_contain_text("prosody⁩ is made of the sound by now")
+    expect(page.locator("#features-face")).to_have_value("1, 2")
