@@ -117,6 +117,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     objects = [_object(path, record) for record in records]
     locations = [record.where(path) for record in records]
     lines = [record.line for record in records]
+    may_be_doccano = False
     if annotations.is_label_studio(first):
         objects = annotations.label_studio(objects, locations, reading.given.get("emotion", ""))
     elif annotations.is_label_studio_small(first):
@@ -133,6 +134,8 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         return convokit.read_utterances(
             path, objects, lines, reading.given, reading.need, reading.naming, reading.forms
         )
+    else:
+        may_be_doccano = True
     records = [
         Record(item, line, number)
         for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)
@@ -167,6 +170,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         apart=labels.all,
         labels_named=reading.forms.columns_named,
     )
+    emotion = "" if columns.emotion is None else header[columns.emotion]
+    if may_be_doccano and labels.separator is not None and emotion in annotations.DOCCANO:
+        annotations.tell_of_empty([row.get(emotion) for row in objects], str(path))
     return gather(path, header, columns, rows, labels=labels)
 
 
