@@ -3,21 +3,30 @@
 Label Studio: a task is an utterance (its data name the dialogue and the speaker, a choice is its
 label) or a dialogue (its data hold a list of paragraphs with author and text, and each label stands
 on one paragraph). Skipped annotations do not count; where one is marked as ground truth, only it
-does; the others of a task must agree. Predictions are no annotations.
+does; the others of a task must agree. Predictions are no annotations. A task of which none counts
+is not annotated, nor is a paragraph without a label; a task that is an utterance, and was submitted
+without a label, has none of them.
 
 doccano: a span's label is that of the utterance, a line `Name: text` of the item's text, that it
 stands in. (doccano's classifications are rows: an item is an utterance, and `dialogue` and
-`speaker` were imported beside its text.)
+`speaker` were imported beside its text. An empty list there may mean either: `tell_of_empty`.)
 """
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eacl_jax.corpora.transcripts import read_line
+from eacl_jax.dialogue import counted
 from eacl_jax.errors import UserError
+
+logger = logging.getLogger("eacl_jax.corpora")
+
+DOCCANO = ("label", "labels")
+"""Fields in which doccano writes lists of labels."""
 
 _BOOKKEEPING = frozenset(
     {"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "completed_by"}
@@ -90,13 +99,16 @@ def label_studio(
                 _dialogue(
                     {"id": task.get("id"), **_plain(data)},
                     data[paragraphs],
-                    _values(results),
+                    _values(results or ()),
                     name,
                     where,
                 )
             )
             continue
-        labels = [label for result in _values(results) for label in _labels(result)]
+        # Nobody's, also where the data came with a field of this name.
+        labels = None
+        if results is not None:
+            labels = [label for value in _values(results) for label in _labels(value)]
         objects.append({**data, name: labels})
     return objects
 
@@ -190,8 +202,25 @@ def doccano_spans(
     return dialogues
 
 
-def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
-    """What the annotators of a task agree on."""
+def tell_of_empty(values: Sequence[Any], where: str) -> None:
+    """Warns of labels' empty lists, where an utterance may have several, or none.
+
+    Args:
+      values: of the field that holds the labels, which doccano writes for its classifications.
+      where: the file.
+    """
+    if empty := sum(isinstance(value, (list, tuple)) and not value for value in values):
+        logger.warning(
+            "%s: %s an empty list of labels, which says: annotated, with none of the labels."
+            " doccano writes the same where nobody annotated; if that is so here, leave the field"
+            " out there.",
+            where,
+            counted(empty, "utterance has", "utterances have"),
+        )
+
+
+def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]] | None:
+    """What the annotators of a task agree on; None where no annotation counts."""
     done = [
         item
         for item in task.get("annotations") or task.get("completions") or []
@@ -213,7 +242,7 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
         raise UserError(
             f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}"
         )
-    return given[0] if given else []
+    return given[0] if given else None
 
 
 def _label_and_span(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,16 +330,13 @@ def _dialogue(
     return {
         **fields,
         "utterances": [
-            {**paragraph, name: labels.get(number, [])}
-            for number, paragraph in enumerate(paragraphs)
+            {**paragraph, name: labels.get(number)} for number, paragraph in enumerate(paragraphs)
         ],
     }
 
 
 def _doccano_labels(record: Mapping[str, Any]) -> list[Any]:
-    return next(
-        (record[name] for name in ("label", "labels") if isinstance(record.get(name), list)), []
-    )
+    return next((record[name] for name in DOCCANO if isinstance(record.get(name), list)), [])
 
 
 def _spans(item: Mapping[str, Any], where: str) -> list[tuple[int, int, str]]:

@@ -129,18 +129,46 @@ class LabelColumns:
           UserError: a cell is not what it must be.
         """
         found: dict[str, Any] = {}
+        main = listed = None
         if emotion is not None and self.separator is None:
             found["emotion"] = read_label(cells[emotion], where)
         elif emotion is not None:
-            found["emotions"] = divided(cells[emotion], self.separator or "", where)
-        if self.flags:
-            found["emotions"] = _beside(
-                found.get("emotions"), read_flags(cells, header, self.flags, where), where
-            )
+            main = divided(cells[emotion], self.separator or "", where)
         if self.emotions is not None and cells[self.emotions] is not None:
-            found["emotions"] = read_labels(cells[self.emotions], where, "emotions")
+            listed = read_labels(cells[self.emotions], where, "emotions")
         if self.annotations is not None:
             found["annotations"] = read_annotations(written_list(cells[self.annotations]), where)
+        return found | self.read_named(cells, header, where, main=main, listed=listed)
+
+    def read_named(
+        self,
+        cells: Sequence[Any],
+        header: Sequence[str],
+        where: str,
+        *,
+        main: tuple[str, ...] | None = None,
+        listed: tuple[str, ...] | None = None,
+    ) -> dict[str, Any]:
+        """All labels of a row, and those of annotators where they have columns, as fields of
+        `Utterance`.
+
+        Args:
+          cells, header, where: as of `read`.
+          main: what its column of the emotion gives, where it may be several.
+          listed: what its list gives.
+
+        Raises:
+          UserError: a cell is not what it must be, or columns contradict each other.
+        """
+        found: dict[str, Any] = {"emotions": main if listed is None else listed}
+        if self.flags:
+            flags = _beside(main, read_flags(cells, header, self.flags, where), where)
+            if listed is not None and flags is not None and {*listed} != {*flags}:
+                raise UserError(
+                    f"{where}: 'emotions' lists {list(listed)!r:.80}, and the columns of 0 and 1"
+                    f" say {list(flags)!r:.80}; correct one of the two."
+                )
+            found["emotions"] = flags if listed is None else listed
         if self.annotators:
             given = [
                 divided(cells[p], self.separator or "", f"{where}: column {header[p]!r}")
@@ -172,9 +200,69 @@ def find_labels(
       forms: what the user says.
 
     Raises:
-      UserError: a named column is not there, or several separators could be meant.
+      UserError: a named column is not there, several separators could be meant, or columns of 0
+        and 1 are called like labels of other columns.
     """
-    lists = {
+    lists = _lists(header, rows)
+    flags, annotators = _named_columns(path, header, forms)
+    emotion = [
+        column
+        for column in find_part(header, "emotion", given=given.get("emotion", ""))
+        if column not in (*lists.values(), *flags.values(), *annotators)
+    ]
+    if not given.get("emotion"):
+        _check_text_of_several(path, header, rows, emotion, lists)
+    named = emotion or lists or flags or annotators or given.get("emotion")
+    if "emotion" in need and not named:
+        flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
+    if "emotion" in need and not flags:
+        _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
+    separator = None
+    if forms.divides:
+        columns = (*emotion[:1], *annotators)
+        separator = forms.separator or _separator(path, rows, columns, forms.separator_named)
+    return LabelColumns(
+        lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
+    )
+
+
+def find_named(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    given: Mapping[str, str],
+    need: Sequence[str],
+    forms: LabelForms,
+) -> LabelColumns:
+    """`find_labels` for utterances inside of dialogues, whose lists and main label are found by
+    utterance: the fields that are named, a label or an annotator each.
+
+    Args:
+      path: the file, for messages.
+      header: fields that utterances have.
+      rows: their values; None where an utterance lacks one.
+      given, need, forms: as of `find_labels`.
+
+    Raises:
+      UserError: no utterance has a field that is named, several separators could be meant, or
+        fields of 0 and 1 are called like labels of other fields.
+    """
+    flags, annotators = _named_columns(path, header, forms, "field")
+    if "emotion" in need and not flags:
+        lists = _lists(header, rows)
+        found = find_part(header, "emotion", given=given.get("emotion", ""))
+        emotion = [column for column in found if column not in (*lists.values(), *annotators)]
+        _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
+    separator = None
+    if forms.divides:
+        separator = forms.separator or _separator(path, rows, annotators, forms.separator_named)
+    return LabelColumns(flags=flags, annotators=annotators, separator=separator)
+
+
+def _lists(header: Sequence[str], rows: Sequence[Row]) -> dict[str, int]:
+    """The columns of lists, by their fields' names."""
+    return {
         name: header.index(name)
         for name in SEVERAL
         if name in header
@@ -187,36 +275,23 @@ def find_labels(
             for value in (cells[header.index(name)] for _, cells in rows)
         )
     }
+
+
+def _named_columns(
+    path: Path, header: Sequence[str], forms: LabelForms, kind: str = "column"
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The columns that are named: by label, those of 0 and 1; and those of annotators."""
     flags = {
         clean_label(header[column]): column
-        for column in _named(path, header, forms.columns, forms.columns_named)
+        for column in _named(path, header, forms.columns, forms.columns_named, kind)
     }
-    annotators = _named(path, header, forms.annotators, forms.annotators_named)
+    annotators = _named(path, header, forms.annotators, forms.annotators_named, kind)
     if both := [column for column in annotators if column in flags.values()]:
         raise UserError(
-            f"the column {header[both[0]]!r} is named as a label's ({forms.columns_named}) and"
+            f"the {kind} {header[both[0]]!r} is named as a label's ({forms.columns_named}) and"
             f" as an annotator's ({forms.annotators_named}); it is one of the two."
         )
-    emotion = [
-        column
-        for column in find_part(header, "emotion", given=given.get("emotion", ""))
-        if column not in (*lists.values(), *flags.values(), *annotators)
-    ]
-    if not given.get("emotion"):
-        _check_text_of_several(path, header, rows, emotion, lists)
-    named = emotion or lists or flags or annotators or given.get("emotion")
-    if "emotion" in need and not named:
-        flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
-    if (annotators or "annotations" in lists) and not flags:
-        columns = (*annotators, *(lists[name] for name in lists if name == "annotations"))
-        _check_flags_beside_annotators(path, header, rows, columns, forms.columns_named)
-    separator = None
-    if forms.divides:
-        columns = (*emotion[:1], *annotators)
-        separator = forms.separator or _separator(path, rows, columns, forms.separator_named)
-    return LabelColumns(
-        lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
-    )
+    return flags, annotators
 
 
 def _check_text_of_several(
@@ -239,24 +314,37 @@ def _check_text_of_several(
         )
 
 
-def _check_flags_beside_annotators(
-    path: Path, header: Sequence[str], rows: Sequence[Row], columns: Sequence[int], how: str
+def _check_flags_beside(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[Row],
+    emotion: Sequence[int],
+    lists: Mapping[str, int],
+    annotators: Sequence[int],
+    forms: LabelForms,
 ) -> None:
-    """Raises `UserError` where columns of 0 and 1 are called like labels that annotators gave: are
-    they the labels that stand?
+    """Raises `UserError` where columns of 0 and 1 are called like labels that stand in other
+    columns, or that annotators gave: are they the labels that stand? Else they would be passed
+    over, and a row that has nothing but them would be as if nobody had annotated it.
 
     Args:
-      path, header, rows: as of `find_labels`.
-      columns: those of what annotators gave.
-      how: how a user names columns of labels.
+      path, header, rows, forms: as of `find_labels`.
+      emotion: columns of the emotion. One label that stands there is the one that is meant.
+      lists: columns of lists, by their fields' names.
+      annotators: those that are named.
     """
+    mains = [*(emotion[:1] if forms.divides else ())]
+    mains += [lists[name] for name in lists if name == "emotions"]
+    columns = (*mains, *annotators, *(lists[name] for name in lists if name == "annotations"))
     given = {
-        clean_label(part)
+        clean_label(part).casefold()
         for _, cells in rows
         for column in columns
-        for part in _NO_WORDS.split(str(cells[column]))
-    }
-    called = [column for column, name in enumerate(header) if clean_label(name) in given]
+        if not _is_empty(cells[column])
+        for piece in _pieces(str(cells[column]), forms.separator)
+        for part in _NO_WORDS.split(piece)
+    } - {""}
+    called = [column for column, name in enumerate(header) if clean_label(name).casefold() in given]
     flags = [
         header[column]
         for column in called
@@ -265,11 +353,20 @@ def _check_flags_beside_annotators(
         and any(not _is_empty(c[column]) for _, c in rows)
     ]
     if flags:
+        there = "what annotators gave"
+        decides = "the annotators' votes decide"
+        if mains:
+            there = f"labels in {header[mains[0]]!r}"
+            decides = f"{header[mains[0]]!r} alone says which labels there are"
         raise UserError(
-            f"{path} has what annotators gave, and columns of 0 and 1 that are called like labels:"
-            f" {', '.join(map(repr, flags))}. Name all columns of labels with {how}, or leave"
-            " these columns out: then the annotators' votes decide."
+            f"{path} has {there}, and columns of 0 and 1 that are called like labels:"
+            f" {', '.join(map(repr, flags))}. Name all columns of labels with"
+            f" {forms.columns_named}, or leave these columns out: then {decides}."
         )
+
+
+def _pieces(text: str, separator: str) -> list[str]:
+    return text.split(separator) if separator else [text]
 
 
 def _beside(
@@ -317,18 +414,18 @@ def divided(value: Any, separator: str, where: str) -> tuple[str, ...] | None:
 
 
 def _named(
-    path: Path, header: Sequence[str], names: Sequence[str], setting: str
+    path: Path, header: Sequence[str], names: Sequence[str], setting: str, kind: str
 ) -> tuple[int, ...]:
     columns = []
     for name in names:
         found = [column for column, each in enumerate(header) if each.strip() == name.strip()]
         if len(found) != 1:
             raise UserError(
-                f"{path} has {'no' if not found else 'more than one'} column {name!r}, which"
-                f" {setting} names; its columns are {', '.join(map(repr, header))}."
+                f"{path} has {'no' if not found else 'more than one'} {kind} {name!r}, which"
+                f" {setting} names; its {kind}s are {', '.join(map(repr, header)) or 'none'}."
             )
         if found[0] in columns:
-            raise UserError(f"{setting} names the column {name!r} twice.")
+            raise UserError(f"{setting} names the {kind} {name!r} twice.")
         columns += found
     return tuple(columns)
 

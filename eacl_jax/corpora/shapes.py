@@ -20,8 +20,14 @@ from eacl_jax.corpora.columns import (
 from eacl_jax.corpora.forms import DIALOGUE, read_utterance
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
-from eacl_jax.corpora.label_columns import LabelForms, divided, find_labels
-from eacl_jax.corpora.labels import read_label
+from eacl_jax.corpora.label_columns import (
+    LabelColumns,
+    LabelForms,
+    divided,
+    find_labels,
+    find_named,
+)
+from eacl_jax.corpora.labels import read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.rows import flat, gather, read_identity
 from eacl_jax.corpora.transcripts import read_transcript
@@ -55,20 +61,35 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How the parts of an utterance are found (`find_columns`)."""
+    """How the parts of an utterance are found (`find_columns`).
+
+    Attributes:
+      given, need, naming: as of `find_columns`.
+      forms: what the user says of several labels.
+      fields: that utterances inside of dialogues have.
+      labels: those of `fields` that are named as labels' or annotators'.
+    """
 
     given: Mapping[str, str] = dataclasses.field(default_factory=dict)
     need: Sequence[str] = ()
     naming: str = "{part}_column"
     forms: LabelForms = dataclasses.field(default_factory=LabelForms)
+    fields: Sequence[str] = ()
+    labels: LabelColumns = dataclasses.field(default_factory=LabelColumns)
 
     def refuse_names(self, path: Path, corpus: str) -> None:
-        """Raises `UserError` where a part is named in a file whose form is a corpus' own."""
-        if part := next(iter(self.given), ""):
+        """Raises `UserError` where a part, columns of labels or what divides them is named in a
+        file whose form is a corpus' own.
+        """
+        forms = self.forms
+        named = [self.naming.format(part=part) for part in self.given]
+        named += [forms.columns_named] * bool(forms.columns)
+        named += [forms.annotators_named] * bool(forms.annotators)
+        named += [forms.separator_named] * bool(forms.separator)
+        if named:
             raise UserError(
-                f"{path} has the form of {corpus}, whose parts are known: leave out"
-                f" {self.naming.format(part=part)}; if it is no such file, give its fields other"
-                " names."
+                f"{path} has the form of {corpus}, whose parts are known: leave out {named[0]}; if"
+                " it is no such file, give its fields other names."
             )
 
 
@@ -92,12 +113,11 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         reading.refuse_names(path, "EmoryNLP")
         return [item for value in values for item in scenes.read_scenes(path, value)]
     if isinstance(first, list):
-        return [
-            _dialogue(path, record, {"utterances": record.value}, reading) for record in records
-        ]
+        return _dialogues(path, records, reading)
     objects = [_object(path, record) for record in records]
     locations = [record.where(path) for record in records]
     lines = [record.line for record in records]
+    may_be_doccano = False
     if annotations.is_label_studio(first):
         objects = annotations.label_studio(objects, locations, reading.given.get("emotion", ""))
     elif annotations.is_label_studio_small(first):
@@ -114,6 +134,8 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         return convokit.read_utterances(
             path, objects, lines, reading.given, reading.need, reading.naming, reading.forms
         )
+    else:
+        may_be_doccano = True
     records = [
         Record(item, line, number)
         for number, (item, line) in enumerate(zip(objects, lines, strict=True), 1)
@@ -128,7 +150,7 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
                 f"{path} holds dialogues, and no rows that stand by themselves: leave out"
                 f" {reading.naming.format(part='dialogue')}={ABSENT}."
             )
-        return [_dialogue(path, record, record.value, reading) for record in records]
+        return _dialogues(path, records, reading)
     if not find_part(names, "text", given=reading.given.get("text", "")):
         return [
             _dialogue(path, records[0], records[0].value, reading)
@@ -148,6 +170,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         apart=labels.all,
         labels_named=reading.forms.columns_named,
     )
+    emotion = "" if columns.emotion is None else header[columns.emotion]
+    if may_be_doccano and labels.separator is not None and emotion in annotations.DOCCANO:
+        annotations.tell_of_empty([row.get(emotion) for row in objects], str(path))
     return gather(path, header, columns, rows, labels=labels)
 
 
@@ -190,6 +215,26 @@ def _is_table(value: Any) -> bool:
     return bool(find_part(list(value), "text")) or all(
         find_part(list(each), "text") for each in value.values()
     )
+
+
+def _dialogues(path: Path, records: Sequence[Record], reading: Reading) -> list[Found]:
+    """Each record as a dialogue; lists of utterances, where the first is one."""
+    lists = isinstance(records[0].value, list)
+    values = [{"utterances": record.value} if lists else record.value for record in records]
+    turns = [value[name] for value in values for name in _turns_of(value)]
+    if any(map(dailydialog_files.is_without_speakers, turns)):
+        reading.refuse_names(path, "DailyDialog")
+    utterances = [item for items in turns for item in items if isinstance(item, Mapping)]
+    fields = list(dict.fromkeys(name for item in utterances for name in item))
+    rows = [(0, [item.get(name) for name in fields]) for item in utterances]
+    labels = find_named(
+        path, fields, rows, given=reading.given, need=reading.need, forms=reading.forms
+    )
+    reading = dataclasses.replace(reading, fields=fields, labels=labels)
+    return [
+        _dialogue(path, record, value, reading)
+        for record, value in zip(records, values, strict=True)
+    ]
 
 
 def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:
@@ -251,10 +296,14 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
     """An utterance in any of the forms that `forms` reads, its fields under any usual names."""
     if not isinstance(item, Mapping):
         return read_utterance(item, where)
+    labelled = {reading.fields[column] for column in reading.labels.all}
     parts: dict[str, Any] = {
-        name: item[name] for name in SEVERAL if isinstance(item.get(name), (list, tuple))
+        name: item[name]
+        for name in SEVERAL
+        if name not in labelled and isinstance(item.get(name), (list, tuple))
     }
-    names = [name for name in item if name not in parts]
+    listed = parts.get("emotions")
+    names = [name for name in item if name not in parts and name not in labelled]
     taken: list[str] = []
     for part in PARTS[1:]:
         found = [
@@ -278,12 +327,24 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
         value = item[found[0]]
         if part != "emotion":
             parts[part] = value
-        elif reading.forms.divides and found[0] != "emotion":
+        elif reading.forms.divides and (
+            found[0] != "emotion" or (reading.forms.separator and listed is None)
+        ):
             parts.setdefault("emotions", divided(value, reading.forms.separator, where))
         elif reading.forms.divides and isinstance(value, (list, tuple)):
             parts.setdefault("emotions", value)
         else:
             parts[part] = read_label(value, where)
+    if labelled:
+        cells = [item.get(name) for name in reading.fields]
+        main = parts.get("emotions") if listed is None else None
+        parts |= reading.labels.read_named(
+            cells,
+            reading.fields,
+            where,
+            main=None if main is None else read_labels(main, where, "emotions"),
+            listed=read_labels(listed, where, "emotions"),
+        )
     # A field that has a part's name but is not read would overwrite it where a dialogue is written.
     return read_utterance(
         {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, where

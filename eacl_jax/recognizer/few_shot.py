@@ -53,8 +53,8 @@ class Adaptation:
       decided: where an utterance may have several labels, weighted F1 in percent on held-out
         dialogues with the anchors before and probabilities and thresholds that were fitted anew, as
         those of adapted anchors are; None likewise.
-      refitted: whether the thresholds are other ones, which answer otherwise. Where all labels have
-        few examples they stay, whatever was fitted.
+      refitted: utterances are answered otherwise than before by the same anchors. Where all labels
+        have few examples the thresholds stay, and probabilities reach them otherwise.
       chained: a chain answers, as it did before.
       left_out: in words, what weighed answers beside the anchors before, and no longer does.
     """
@@ -93,10 +93,10 @@ class Adaptation:
                 f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after};"
                 f" {error}{without}"
             )
-        what = "the probabilities were calibrated"
+        what = "only the probabilities were calibrated"
         if self.refitted:
-            what = "thresholds and probabilities were fitted"
-        changed = "" if self.chained else f", and only {what}"
+            what = "only probabilities and thresholds were fitted, by which answers change"
+        changed = "" if self.chained else f", and {what}"
         return (
             f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is"
             f" no better: the anchors were kept as they are{changed};"
@@ -315,13 +315,11 @@ def report_several(
     f1_stayed, error_stayed = crossed(before, folds)
     f1_moved, error_moved = crossed(held_out, folds)
     kept = f1_moved <= max(f1_stayed, was)
-    # Where all labels have few examples, scale and biases alone are new, and the thresholds stay.
-    refitted = False
-    if not kept or f1_stayed > was:
+    refitted = not kept or f1_stayed > was
+    if refitted:
         cosines = before if kept else held_out
         found = _refitted(answering, cosines, labels).decisions
         assert found is not None
-        refitted = found.thresholds != today.thresholds
     else:
         found = decisions.recalibrated(today, answering.plain_scores(before), labels)
     report = Adaptation(

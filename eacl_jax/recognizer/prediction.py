@@ -1,11 +1,13 @@
 """What a recognizer answers."""
 
 import dataclasses
+import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from eacl_jax.corpora.forms import POSSIBLE
+from eacl_jax.corpora.label_columns import SEPARATORS
 from eacl_jax.corpora.labels import NONE
 from eacl_jax.dialogue import count
 
@@ -170,9 +172,11 @@ class DialoguePrediction(Sequence[Prediction]):
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat record an utterance, for a table or `pandas.DataFrame`: dialogue, utterance (from
         0), speaker, text, emotion and confidence (or emotions, several with a semicolon between
-        them, `[]` for none), possible where a coverage was asked for (likewise), truncated,
-        unknown_text, a probability a label as `p(LABEL)`, and the other fields of the utterance
-        (where one has the name of a column before, the column stays); numbers to six decimals.
+        them, all as a list of JSON where one holds a sign that may divide labels, `[]` for none),
+        possible where a coverage was asked for (likewise; a list where one holds a semicolon),
+        truncated, unknown_text, a probability a label as `p(LABEL)`, and the other fields of the
+        utterance (where one has the name of a column before, the column stays); numbers to six
+        decimals.
         """
         rows: list[dict[str, Any]] = [
             {
@@ -180,7 +184,7 @@ class DialoguePrediction(Sequence[Prediction]):
                 "utterance": number,
                 "speaker": each.speaker,
                 "text": each.text,
-                **(_one(each) or {"emotions": _in_a_cell(each.emotions)}),
+                **(_one(each) or {"emotions": _in_a_cell(each.emotions, SEPARATORS)}),
                 **({} if each.possible is None else {POSSIBLE: _in_a_cell(each.possible)}),
                 "truncated": each.truncated,
                 "unknown_text": each.unknown_text,
@@ -273,7 +277,10 @@ def _one(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _in_a_cell(labels: Sequence[str]) -> str:
+def _in_a_cell(labels: Sequence[str], signs: Sequence[str] = (SEPARATOR,)) -> str:
+    """Labels as text: a list of JSON where one holds a sign at which a reader would divide it."""
+    if any(sign in label for label in labels for sign in signs):
+        return json.dumps(labels, ensure_ascii=False)
     return SEPARATOR.join(labels) or NONE
 
 

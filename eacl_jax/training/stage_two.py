@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from eacl_jax.config import LossConfig, Stage
 from eacl_jax.data.pipeline import endless_batches, iterate, steps_per_epoch
+from eacl_jax.errors import SettingsError
 from eacl_jax.model import losses, losses_multi
 from eacl_jax.model.decisions import Affine, SeveralAnswering, common_affine
 from eacl_jax.model.mesh import put, replicated
@@ -141,10 +142,22 @@ class AnchorsAlone:
 
 
 def affine_of(params: Mapping[str, Any]) -> Affine | None:
-    """The scale and biases among stage two's parameters."""
+    """The scale and biases among stage two's parameters.
+
+    Raises:
+      SettingsError: no probabilities are made of them. Nothing keeps what is learnt above 0.
+    """
     if "scale" not in params:
         return None
-    return Affine(float(params["scale"]), np.asarray(params["biases"], np.float64))
+    found = Affine(float(params["scale"]), np.asarray(params["biases"], np.float64))
+    if not (np.isfinite(found.scale) and found.scale > 0 and np.isfinite(found.biases).all()):
+        what = "biases are not finite"
+        if not (np.isfinite(found.scale) and found.scale > 0):
+            what = f"scale is {found.scale:g}, and must be above 0 and finite"
+        raise SettingsError(
+            f"stage two's {what}, so that no probability can be told: lower config.stage_two.lr."
+        )
+    return found
 
 
 def biases_of(params: Mapping[str, Any]) -> tuple[float, ...]:
@@ -172,6 +185,7 @@ def run_stage_two(
 
     Raises:
       Interrupted, NonFiniteLossError: see `anchor_steps.adapt`.
+      SettingsError: an epoch's parameters answer nothing; see `affine_of`.
     """
     config, settings, mesh = experiment.config, experiment.config.stage_two, experiment.mesh
     for split, found in reps.items():

@@ -285,6 +285,20 @@ def test_columns_of_labels_among_others_of_0_and_1(eacl, model: Path, tmp_path: 
     assert "name the labels' columns with --label-columns" in eacl(*arguments).errors
 
 
+def test_fields_of_labels_in_dialogues(eacl, model: Path, tmp_path: Path) -> None:
+    utterances = [
+        {"speaker": who, "text": text, "joy": text != "awful", "anger": text == "awful"}
+        for who, text, _ in ROWS
+    ]
+    (tmp_path / "flags.jsonl").write_text(json.dumps({"id": "1", "utterances": utterances}) + "\n")
+    arguments = ("evaluate", "--model", model, "--input", tmp_path / "flags.jsonl")
+    done = eacl(*arguments, "--label-columns=joy,anger")
+    assert (done.status, done.errors) == (0, "")
+    assert "5 annotated utterances in 1 dialogue\n" in done.output.decode()
+    done = eacl(*arguments, "--label-columns=joy,angry")
+    assert "has no field 'angry', which --label-columns names" in done.errors
+
+
 @pytest.mark.parametrize("command", ["evaluate", "adapt", "prepare"])
 def test_a_column_an_annotator_is_named(eacl, model: Path, tmp_path: Path, command: str) -> None:
     """By the commands that read annotated files; `glee` is nobody's label until votes are counted."""

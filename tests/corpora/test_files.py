@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from eacl_jax.corpora.files import read_file
+from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -559,6 +560,42 @@ def test_label_studio_s_utterances(tmp_path: Path) -> None:
         UserError, match=r"item 4: the annotations of task 0 differ \(the first: .* item 1\)"
     ):
         read(tmp_path, [*small, small[0] | {"annotation_id": 9, "emotion": "fear"}])
+
+
+def test_a_task_that_nobody_annotated_is_not_one_of_no_label(tmp_path: Path) -> None:
+    tasks = [
+        *label_studio()[:2],
+        task(3, {"dialogue": "2", "speaker": "Ben", "text": "Skipped.", "emotion": "joy"}, []),
+        task(4, {"dialogue": "2", "speaker": "Ben", "text": "None."}, []),
+    ]
+    tasks[2]["annotations"][0]["was_cancelled"] = True
+    several = LabelForms("multi")
+    found = [u for each in read(tmp_path, tasks, forms=several) for u in each.utterances]
+    assert [u.emotions for u in found] == [("joy",), None, None, ()]
+    assert all(u.emotion is None for u in found)
+    turns = [{"author": "Ann", "text": text} for text in ("It works!", "Oh.")]
+    given = task(1, {"dialogue": turns}, [choice("joy", start="0", end="0")])
+    small = {"id": 1, "dialogue": turns, "annotator": 1, "annotation_id": 5}
+    small["label"] = [{"start": "0", "end": "0", "paragraphlabels": ["joy"]}]
+    for content in ([given], [small]):
+        (dialogue,) = read(tmp_path, content, forms=several)
+        assert [u.emotions for u in dialogue.utterances] == [("joy",), None]
+
+
+def test_empty_lists_of_doccano_are_counted(tmp_path: Path, caplog) -> None:
+    rows = [
+        {"id": n, "dialogue": "1", "speaker": "Ann", "text": f"Line {n}.", "label": label}
+        for n, label in enumerate((["joy"], [], ["joy", "fear"], []))
+    ]
+    (dialogue,) = read(tmp_path, lines(rows), forms=LabelForms("multi"))
+    assert [u.emotions for u in dialogue.utterances] == [("joy",), (), ("joy", "fear"), ()]
+    (told,) = caplog.messages
+    assert "file.txt: 2 utterances have an empty list of labels, which says: annotated" in told
+    caplog.clear()
+    named = [{"emotions" if k == "label" else k: v for k, v in row.items()} for row in rows]
+    read(tmp_path, lines(named), forms=LabelForms("multi"))
+    read(tmp_path, lines(rows[:2]))
+    assert not caplog.messages
 
 
 def test_label_studio_s_paragraphs(tmp_path: Path) -> None:

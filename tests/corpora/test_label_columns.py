@@ -1,5 +1,6 @@
 """Several labels in tables: a separator, 0/1 columns, a column an annotator."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,122 @@ def test_columns_beside_annotators_must_be_named(tmp_path: Path) -> None:
         (("joy",), (("fear",),)),
         (("fear",), (("joy",),)),
     ]
+
+
+def nested(folder: Path, *utterances: dict[str, Any]) -> Path:
+    path = folder / "own.json"
+    given = [{"speaker": "Ann", "text": f"Line {n}."} | each for n, each in enumerate(utterances)]
+    path.write_text(json.dumps([{"id": "1", "utterances": given}]), encoding="utf-8")
+    return path
+
+
+def test_fields_of_nested_utterances_are_read_as_columns_are(tmp_path: Path) -> None:
+    path = nested(
+        tmp_path,
+        {"joy": 1, "fear": 1, "first": "joy;fear", "second": "joy", "note": "a"},
+        {"joy": 0, "fear": 0, "first": "fear"},
+        {},
+    )
+    both = {"label_columns": ("joy", "fear"), "annotator_columns": ("first", "second")}
+    found = read(path, task="multi", **both)
+    assert [(u.emotions, u.annotations, dict(u.other)) for u in found] == [
+        (("joy", "fear"), (("joy", "fear"), ("joy",)), {"note": "a"}),
+        ((), (("fear",),), {}),
+        (None, None, {}),
+    ]
+    # Lists of utterances are dialogues, too.
+    (dialogue,) = json.loads(path.read_text())
+    path.write_text(json.dumps([dialogue["utterances"]]))
+    assert [u.emotions for u in read(path, **both)] == [("joy", "fear"), (), None]
+    for names in ({"label_columns": ("joy", "awe")}, {"annotator_columns": ("awe",)}):
+        with pytest.raises(
+            UserError,
+            match=rf"own\.json has no field 'awe', which config\.data\.{next(iter(names))}",
+        ):
+            read(path, **names)
+    path.write_text(json.dumps([{"id": "1", "transcript": "Ann: Hi."}]))
+    with pytest.raises(UserError, match=r"no field 'joy', .* its fields are none"):
+        read(path, **both)
+
+
+def test_labels_of_nested_utterances_must_not_contradict_each_other(tmp_path: Path) -> None:
+    names = {"label_columns": ("joy", "fear"), "task": "multi"}
+    for field, value in (("emotion", "fear"), ("label", "fear"), ("emotions", ["fear"])):
+        path = nested(tmp_path, {field: value, "joy": 1, "fear": 0})
+        with pytest.raises(UserError, match="utterance 0"):
+            read(path, **names)
+        (found,) = read(nested(tmp_path, {field: value, "joy": 0, "fear": 1}), **names)
+        assert found.emotions == ("fear",)
+    path = table(tmp_path, "emotions,joy,fear", '"[""fear""]",1,0')
+    with pytest.raises(UserError, match="line 2"):
+        read(path, **names)
+
+
+@pytest.mark.parametrize("field", ["emotion", "label"])
+def test_what_divides_labels_of_nested_utterances(tmp_path: Path, field: str) -> None:
+    cells = ["joy#fear", ["joy", "fear"], "joy", "", "[]", []]
+    path = nested(tmp_path, *({field: cell} for cell in cells))
+    found = read(path, task="multi", label_separator="#")
+    assert [u.emotions for u in found] == [("joy", "fear")] * 2 + [("joy",), None, (), ()]
+    path = nested(tmp_path, {"emotion": "joy", "emotions": ["joy", "fear"]})
+    assert read(path, task="multi", label_separator="#")[0].emotions == ("joy", "fear")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"label_columns": ("joy",)}, {"annotator_columns": ("first",)}, {"label_separator": "#"}],
+)
+def test_names_are_refused_in_files_of_known_form(tmp_path: Path, settings: dict[str, Any]) -> None:
+    scene = {"speakers": ["Ann Lee"], "transcript": "Hi.", "emotion": "Joyful"}
+    daily = {"text": "Hi.", "act": "inform", "emotion": "no_emotion"}
+    empathetic = {
+        **{"conv_id": "a", "utterance_idx": 1, "context": "sad", "prompt": "x"},
+        **{"speaker_idx": 1, "utterance": "Hi."},
+    }
+    known = {
+        "EmoryNLP": {"episodes": [{"scenes": [{"scene_id": "1", "utterances": [scene]}]}]},
+        "DailyDialog, lists": [{"dialog": ["Hi."], "act": [1], "emotion": [0]}],
+        "DailyDialog, objects": [{"dialogue": [daily]}],
+        "EmpatheticDialogues": [empathetic],
+    }
+    for utterance in (scene, daily, empathetic):
+        utterance |= {"joy": 1, "first": "joy"}
+    path = tmp_path / "own.json"
+    for name, content in known.items():
+        path.write_text(json.dumps(content))
+        read(path)
+        told = (
+            rf"form of {name.partition(',')[0]}, .*leave out config\.data\.{next(iter(settings))}"
+        )
+        with pytest.raises(UserError, match=told):
+            read(path, **settings)
+    path = tmp_path / "own.csv"
+    path.write_text("conv_id,utterance_idx,context,prompt,speaker_idx,utterance\na,1,sad,x,1,Hi.\n")
+    with pytest.raises(UserError, match=r"EmpatheticDialogues, .*leave out config\.data\."):
+        read(path, **settings)
+
+
+@pytest.mark.parametrize("header", ["emotion,joy,fear", "emotion,Joy,Fear"])
+def test_columns_beside_an_emotion_of_several_must_be_named(tmp_path: Path, header: str) -> None:
+    path = table(tmp_path, header, "joy,1,0", ",0,1", "fear,0,1")
+    with pytest.raises(
+        UserError, match=r"labels in 'emotion', and .* '[Jj]oy', '[Ff]ear'. Name all"
+    ):
+        read(path, task="multi")
+    assert [u.emotion for u in read(path)] == ["joy", None, "fear"]
+    path = table(tmp_path, "emotion,joy,fear,late", "joy,1,0,0", "fear,0,1,1")
+    found = read(path, task="multi", label_columns=("joy", "fear"))
+    assert [u.emotions for u in found] == [("joy",), ("fear",)]
+    rows = ({"emotion": "joy#fear", "joy": 1}, {"joy": 0})
+    for each in (*rows, {"emotions": ["joy"]}), ({"emotions": ["joy"], "joy": 1}, {"joy": 1}):
+        with pytest.raises(UserError, match="called like labels: 'joy'"):
+            read(nested(tmp_path, *each), task="multi", label_separator="#")
+
+
+def test_a_number_of_a_row_is_not_called_like_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f",{HEADER},emotion\n0,1,Ann,Hi.,joy; \n1,1,Ann,So.,fear\n")
+    assert [u.emotions for u in read(path, task="multi")] == [("joy",), ("fear",)]
 
 
 def test_a_main_label_is_one_of_all(tmp_path: Path) -> None:

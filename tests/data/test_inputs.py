@@ -219,6 +219,7 @@ def test_labels_of_a_frame_are_those_of_the_file_of_it(task, columns, tmp_path):
         ("single", {"emotion": ["joy", None], "emotions": ["fear", "joy"]}, "'emotions', whose"),
         ("single", {"category": ["joy", None], "choice": ["fear", "joy"]}, "'category', 'choice'"),
         ("single", {"joy": [1, 0], "fear": [0, 1], "awe": [0, 2]}, "'awe' holds"),
+        ("multi", {"emotion": ["joy", None], "joy": [1, 0], "fear": [0, 1]}, "like labels: 'joy'"),
         ("multi", {"label": ["joy|awe", "joy;awe"]}, "several signs could divide the labels"),
     ],
 )

@@ -1,5 +1,7 @@
 """Anchors on a few examples."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -215,7 +217,7 @@ def test_where_training_was_asked_for_one_threshold_adapting_keeps_to_one(common
 
 
 @pytest.mark.parametrize("count", [14, 40])
-def test_thresholds_that_stay_for_want_of_examples_are_not_said_to_be_new(count):
+def test_answers_that_change_are_told_also_where_thresholds_stay(count):
     rng = np.random.default_rng(1)
     labels = rng.random((count, 3)) < 0.5
     cosines = np.where(labels, 0.9, -0.9) + rng.normal(0, 0.05, labels.shape)
@@ -232,8 +234,33 @@ def test_thresholds_that_stay_for_want_of_examples_are_not_said_to_be_new(count)
     few = labels.sum(axis=0).max() < LEAST
     assert few == (count == 14)
     assert (found.thresholds == high.thresholds) == few
-    assert adaptation.refitted == (not few)
-    what = (
-        "the probabilities were calibrated" if few else "thresholds and probabilities were fitted"
+    after = dataclasses.replace(before, decisions=found)
+    assert (after.decide(cosines) != before.decide(cosines)).any()
+    assert adaptation.refitted
+    what = "only probabilities and thresholds were fitted, by which answers change"
+    assert f"the anchors were kept as they are, and {what};" in str(adaptation)
+
+
+def test_answers_that_stay_are_told():
+    rng = np.random.default_rng(1)
+    labels = rng.random((40, 3)) < 0.5
+    cosines = np.where(labels, 0.9, -0.9)
+    middle = float(Answering(1.0).scores(np.array([[-0.9, 0.9]])).mean())
+    right = Decisions(
+        scale=3.0,
+        biases=(-3 * middle,) * 3,
+        thresholds=(0.5,) * 3,
+        bias=-3 * middle,
+        threshold=0.5,
     )
-    assert f"the anchors were kept as they are, and only {what};" in str(adaptation)
+    before = SeveralAnswering(temperature=1.0, decisions=right)
+    np.testing.assert_array_equal(before.decide(cosines), labels)
+    folds = np.arange(40) % 4
+    adaptation, found = report_several(
+        ("a", "b", "c"), labels, cosines, cosines, before, folds=folds
+    )
+    after = dataclasses.replace(before, decisions=found)
+    np.testing.assert_array_equal(after.decide(cosines), before.decide(cosines))
+    assert not adaptation.refitted
+    told = "the anchors were kept as they are, and only the probabilities were calibrated;"
+    assert told in str(adaptation)

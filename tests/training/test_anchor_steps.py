@@ -15,6 +15,7 @@ from rich.console import Console
 
 from eacl_jax.config import Config, RunConfig, StageTwoConfig
 from eacl_jax.data.pipeline import endless_batches, iterate
+from eacl_jax.errors import SettingsError
 from eacl_jax.model.mesh import make_mesh, put, replicated
 from eacl_jax.model.rarity import Rarity
 from eacl_jax.model.scores import Answering
@@ -31,7 +32,7 @@ from eacl_jax.training.loop import (
 )
 from eacl_jax.training.optim import stage_two_optimizer
 from eacl_jax.training.stage import StageContext, StageResult
-from eacl_jax.training.stage_two import AnchorsAlone, run_stage_two, stage_two_loss
+from eacl_jax.training.stage_two import AnchorsAlone, affine_of, run_stage_two, stage_two_loss
 
 N, SIZE, PER_EPOCH, SEED = 23, 5, 5, 7  # the last batch holds 3 examples
 SETTINGS = StageTwoConfig(
@@ -239,6 +240,16 @@ def test_it_goes_on_from_an_epochs_end_bit_for_bit(data, stage_two, tmp_path):
     assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
     assert len(rows(tmp_path / "whole")) == 3 * PER_EPOCH + 4
     assert set(resumed.params) == {"encoder", "mapping", "anchors"}
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.3, np.nan, np.inf])
+def test_a_scale_that_answers_nothing_is_refused(scale):
+    found = affine_of({"scale": np.float32(0.3), "biases": np.zeros(2, np.float32)})
+    assert found.scale == pytest.approx(0.3)
+    with pytest.raises(SettingsError, match=rf"stage two's scale is {scale:g}, .*stage_two\.lr"):
+        affine_of({"scale": np.float32(scale), "biases": np.zeros(2, np.float32)})
+    with pytest.raises(SettingsError, match=r"stage two's biases are not finite, .*stage_two\.lr"):
+        affine_of({"scale": np.float32(1), "biases": np.array([0, np.nan], np.float32)})
 
 
 @pytest.mark.slow
