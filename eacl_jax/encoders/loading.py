@@ -12,7 +12,8 @@ from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.products import BFLOAT16_PRODUCTS
 from eacl_jax.encoders.registry import abstract_encoder, build
-from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
+from eacl_jax.encoders.sources import READ, find_folder
+from eacl_jax.encoders.tokenizer import load_tokenizer
 from eacl_jax.encoders.weights import peft
 from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
@@ -112,35 +113,6 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
             f" the encoder {module.vocab_size} tokens."
         )
     return LoadedEncoder(module, tokenizer, described, folder)
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer whose files are in `folder`; no code that came with it is run.
-
-    Raises:
-      UserError: its files are missing or damaged.
-    """
-    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says
-    # nothing.
-    if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
-        raise UserError(
-            f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}."
-        )
-    from transformers import (
-        AutoTokenizer,
-    )  # takes two seconds where PyTorch is installed, which it then imports
-
-    try:
-        # A path from the root is no name of the hub.
-        return AutoTokenizer.from_pretrained(
-            folder.absolute(), local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizers library raises bare Exception
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or"
-            " save it again."
-        ) from error
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""The tokenizer of an encoder's folder, by transformers; what its classes make otherwise than the
+folder's files say is set right.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eacl_jax.encoders.sources import TOKENIZER_VOCABULARIES
+from eacl_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_FILE = "tokenizer.json"
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer whose files are in `folder`; no code that came with it is run.
+
+    Transformers 5 makes a tokenizer's normalizer anew, by its class. Where that loses a
+    SentencePiece model's map of characters (DeBERTa-v2 and v3), the map is put back.
+
+    Raises:
+      UserError: its files are missing or damaged.
+    """
+    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says
+    # nothing.
+    if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
+        raise UserError(
+            f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}."
+        )
+    from transformers import (
+        AutoTokenizer,
+        PreTrainedTokenizerFast,
+    )  # takes two seconds where PyTorch is installed, which it then imports
+
+    try:
+        # A path from the root is no name of the hub.
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder.absolute(), local_files_only=True, trust_remote_code=False
+        )
+        # That class itself takes tokenizer.json as it is.
+        if (
+            isinstance(tokenizer, PreTrainedTokenizerFast)
+            and type(tokenizer) is not PreTrainedTokenizerFast
+        ):
+            _set_right(tokenizer, folder)
+    except Exception as error:  # the tokenizers library raises bare Exception
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or"
+            " save it again."
+        ) from error
+    return tokenizer
+
+
+def _set_right(tokenizer: Any, folder: Path) -> None:
+    """Makes of a tokenizer what the folder's files say that it is."""
+    import tokenizers
+
+    backend = tokenizer.backend_tokenizer
+    if not (folder / _FILE).is_file():
+        if (charsmap := _charsmap_of(folder / "spm.model")) and not _maps(backend.normalizer):
+            backend.normalizer = _mapping(backend.normalizer, charsmap)
+        return
+    saved = tokenizers.Tokenizer.from_file(str(folder / _FILE))
+    if _maps(saved.normalizer) and not _maps(backend.normalizer):
+        backend.normalizer = saved.normalizer
+
+
+def _parts(normalizer: Any) -> list[Any]:
+    """The single normalizers of one, in their order."""
+    from tokenizers import normalizers
+
+    if isinstance(normalizer, normalizers.Sequence):
+        return [part for each in normalizer for part in _parts(each)]
+    return [] if normalizer is None else [normalizer]
+
+
+def _maps(normalizer: Any) -> bool:
+    """Whether it holds a SentencePiece model's map of characters."""
+    from tokenizers import normalizers
+
+    return any(isinstance(part, normalizers.Precompiled) for part in _parts(normalizer))
+
+
+def _mapping(normalizer: Any, charsmap: bytes) -> Any:
+    """The normalizer with a map of characters before the rest, but after lower case, as version 4
+    of transformers had it.
+    """
+    from tokenizers import normalizers
+
+    parts = _parts(normalizer)
+    lower = [part for part in parts if isinstance(part, normalizers.Lowercase)]
+    rest = [part for part in parts if not isinstance(part, normalizers.Lowercase)]
+    return normalizers.Sequence([*lower, normalizers.Precompiled(charsmap), *rest])
+
+
+def _charsmap_of(model: Path) -> bytes:
+    """The map of characters in a SentencePiece model; empty where there is none."""
+    if not model.is_file():
+        return b""
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    proto = import_protobuf().ModelProto()
+    proto.ParseFromString(model.read_bytes())
+    return bytes(proto.normalizer_spec.precompiled_charsmap)
