@@ -58,7 +58,7 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
 
 
 def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncoder:
-    """Loads the encoder that is in a folder, and nowhere else.
+    """Loads the encoder that is in a folder, and nowhere else, with its tokenizer as it was saved.
 
     Args:
       folder: with config.json, weights and tokenizer.
@@ -67,10 +67,12 @@ def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncod
     Raises:
       UserError: as `load`.
     """
-    return _load(folder, EncoderConfig(dtype=dtype), 0)
+    return _load(folder, EncoderConfig(dtype=dtype), 0, as_saved=True)
 
 
-def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
+def _load(
+    folder: Path, config: EncoderConfig, seed: int, *, as_saved: bool = False
+) -> LoadedEncoder:
     local.check_readable(folder, READ)
     if (folder / peft.CONFIG).is_file():
         raise UserError(
@@ -104,7 +106,7 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
         module = load_parameters(
             encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,)
         )
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, as_saved=as_saved)
     # Numbers may have gaps: how many tokens there are is not the highest.
     tokens = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
     if tokens > module.vocab_size:

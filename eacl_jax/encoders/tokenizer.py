@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 _FILE = "tokenizer.json"
 
 
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+def load_tokenizer(folder: Path, *, as_saved: bool = False) -> "PreTrainedTokenizerBase":
     """The tokenizer whose files are in `folder`; no code that came with it is run.
 
     Transformers 5 makes a tokenizer's normalizer anew, by its class. Where that loses a
     SentencePiece model's map of characters (DeBERTa-v2 and v3), the map is put back.
+
+    Args:
+      folder: where its files are.
+      as_saved: it is what tokenizer.json says, where that is there, whatever the installed
+        transformers would make of it: the folder was saved here, and its encoder trained so.
 
     Raises:
       UserError: its files are missing or damaged.
@@ -44,7 +49,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
             isinstance(tokenizer, PreTrainedTokenizerFast)
             and type(tokenizer) is not PreTrainedTokenizerFast
         ):
-            _set_right(tokenizer, folder)
+            _set_right(tokenizer, folder, as_saved=as_saved)
     except Exception as error:  # the tokenizers library raises bare Exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(
@@ -54,7 +59,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def _set_right(tokenizer: Any, folder: Path) -> None:
+def _set_right(tokenizer: Any, folder: Path, *, as_saved: bool) -> None:
     """Makes of a tokenizer what the folder's files say that it is."""
     import tokenizers
 
@@ -64,7 +69,9 @@ def _set_right(tokenizer: Any, folder: Path) -> None:
             backend.normalizer = _mapping(backend.normalizer, charsmap)
         return
     saved = tokenizers.Tokenizer.from_file(str(folder / _FILE))
-    if _maps(saved.normalizer) and not _maps(backend.normalizer):
+    if as_saved:
+        tokenizer._tokenizer = saved
+    elif _maps(saved.normalizer) and not _maps(backend.normalizer):
         backend.normalizer = saved.normalizer
 
 
