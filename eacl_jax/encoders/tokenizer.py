@@ -1,7 +1,8 @@
 """The tokenizer of an encoder's folder, by transformers; what its classes make otherwise than the
-folder's files say is set right.
+folder's files say is set right, or told.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,19 @@ from eacl_jax.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_LOG = logging.getLogger(__name__)
 _FILE = "tokenizer.json"
+# Where normalizers and pre-tokenizers part ways: capitals, accents, full width, a leading blank,
+# punctuation, letters that are repeated.
+_PROBES = ("Well, it's FINE?!", " naïve É", "so… ＯＫ", "Nooooo :-)")
 
 
 def load_tokenizer(folder: Path, *, as_saved: bool = False) -> "PreTrainedTokenizerBase":
     """The tokenizer whose files are in `folder`; no code that came with it is run.
 
-    Transformers 5 makes a tokenizer's normalizer anew, by its class. Where that loses a
-    SentencePiece model's map of characters (DeBERTa-v2 and v3), the map is put back.
+    Transformers 5 makes a tokenizer's normalizer and pre-tokenizer anew, by its class. Where that
+    loses a SentencePiece model's map of characters (DeBERTa-v2 and v3), the map is put back; where
+    texts have other ids than by tokenizer.json all the same, a warning says so.
 
     Args:
       folder: where its files are.
@@ -71,8 +77,41 @@ def _set_right(tokenizer: Any, folder: Path, *, as_saved: bool) -> None:
     saved = tokenizers.Tokenizer.from_file(str(folder / _FILE))
     if as_saved:
         tokenizer._tokenizer = saved
-    elif _maps(saved.normalizer) and not _maps(backend.normalizer):
+        return
+    if _maps(saved.normalizer) and not _maps(backend.normalizer):
         backend.normalizer = saved.normalizer
+    _compare(tokenizer, saved, folder)
+
+
+def _compare(tokenizer: Any, saved: Any, folder: Path) -> None:
+    """Warns where texts have other ids than by tokenizer.json."""
+    saved.no_truncation()
+    saved.no_padding()
+    saved.encode_special_tokens = True
+    wanted = saved.encode_batch(list(_PROBES), add_special_tokens=False)
+    found = tokenizer(
+        list(_PROBES),
+        add_special_tokens=False,
+        split_special_tokens=True,
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )["input_ids"]
+    for text, by_file, ids in zip(_PROBES, wanted, found, strict=True):
+        if by_file.ids != ids:
+            _LOG.warning(
+                "%s: transformers' %s reads texts otherwise than %s says: %r as %s, where the file"
+                " has %s. If the encoder was trained as the file has it, let tokenizer_config.json"
+                ' say so ("do_lower_case", "strip_accents", "add_prefix_space"), or put there'
+                ' "tokenizer_class": "PreTrainedTokenizerFast", which takes the file as it is',
+                folder,
+                type(tokenizer).__name__,
+                _FILE,
+                text,
+                tokenizer.convert_ids_to_tokens(ids),
+                by_file.tokens,
+            )
+            return
 
 
 def _parts(normalizer: Any) -> list[Any]:

@@ -4,13 +4,14 @@ tokenizer.json: their prompts, and that they read texts as their files say.
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from eacl_jax.config import PromptConfig
 from eacl_jax.data.prompts import PromptBuilder
@@ -18,7 +19,7 @@ from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.errors import UserError
 from tests.stubs import tokenizers as stubs
-from tests.stubs.tokenizers import PUBLISHED
+from tests.stubs.tokenizers import KINDS, PUBLISHED, tokenizer_of
 
 DIALOGUE = Dialogue(
     "1", (Utterance("Ann", "Well, there it is.", "joy"), Utterance("Ben", "Is it?", "joy"))
@@ -120,3 +121,45 @@ def test_deberta_reads_characters_as_version_4_of_transformers_saved_it(tmp_path
     file.write_text(json.dumps(content))
     wanted = Tokenizer.from_file(str(file)).encode_batch(MAPPED, add_special_tokens=False)
     assert ids(load_tokenizer(tmp_path), MAPPED) == [each.ids for each in wanted]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_tokenizer_that_reads_as_its_file_says_nothing_is_told(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer_of(kind, tmp_path).save_pretrained(tmp_path)
+    load_tokenizer(tmp_path)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "told"),
+    [
+        ("bert-cased", "do_lower_case", r"as \['we', .*, where the file has \['\[UNK\]'"),
+        ("mpnet", "normalizer", r"MPNetTokenizer reads texts otherwise than tokenizer.json says"),
+        ("roberta", "add_prefix_space", r"as \['W', 'ell', .*, where the file has \['ĠW', 'ell'"),
+        ("deberta", "normalizer", r'"tokenizer_class": "PreTrainedTokenizerFast"'),
+    ],
+)
+def test_of_a_tokenizer_that_reads_otherwise_than_its_file_says_one_is_told(
+    kind: str, change: str, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = tokenizer_of(kind, tmp_path)
+    if change == "add_prefix_space":
+        made.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    if change == "normalizer":
+        made.backend_tokenizer.normalizer = normalizers.NFKC()
+    made.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    described = json.loads(file.read_text())
+    described.pop(change, None)
+    file.write_text(json.dumps(described))
+    load_tokenizer(tmp_path)
+    (record,) = caplog.records
+    assert re.search(told, record.getMessage())
+    assert record.getMessage().startswith(f"{tmp_path}: transformers' ")
+    # What it says to do, does it.
+    caplog.clear()
+    file.write_text(json.dumps({**described, "tokenizer_class": "PreTrainedTokenizerFast"}))
+    assert ids(load_tokenizer(tmp_path), ["Well… it"]) == ids(made, ["Well… it"])
+    assert not caplog.text
