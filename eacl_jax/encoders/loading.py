@@ -12,9 +12,8 @@ from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.products import BFLOAT16_PRODUCTS
 from eacl_jax.encoders.registry import abstract_encoder, build
-from eacl_jax.encoders.sources import READ, find_folder
+from eacl_jax.encoders.sources import READ, check_no_adapter, find_folder
 from eacl_jax.encoders.tokenizer import load_tokenizer
-from eacl_jax.encoders.weights import peft
 from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
@@ -74,11 +73,7 @@ def _load(
     folder: Path, config: EncoderConfig, seed: int, *, as_saved: bool = False
 ) -> LoadedEncoder:
     local.check_readable(folder, READ)
-    if (folder / peft.CONFIG).is_file():
-        raise UserError(
-            f"{folder} holds an adapter ({peft.CONFIG}), which is not read here: merge it into the"
-            " encoder's weights (in PEFT: merge_and_unload) and save these, or take it out."
-        )
+    check_no_adapter({file.name for file in folder.iterdir()}, str(folder))
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
     options: dict[str, Any] = {

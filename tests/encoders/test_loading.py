@@ -44,6 +44,11 @@ def test_an_adapter_beside_the_weights_is_not_passed_over(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"holds an adapter .*merge it into the encoder's weights"):
         load(EncoderConfig(path=str(folder)))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        UserError, match=r"an adapter alone, .* weights of the encoder that it was trained from"
+    ):
+        load(EncoderConfig(path=str(folder)))
 
 
 def test_random_weights_need_no_weight_file(folder: Path) -> None:
