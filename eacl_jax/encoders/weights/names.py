@@ -77,8 +77,8 @@ class NameTable:
       prefixes: what may stand before the names.
       ignored: regular expressions of tensors, without prefix, that are known and not part of the
         encoder.
-      aliases: other names of tied tensors; a tensor under its alias counts where it is not there
-        under its own name.
+      aliases: other names of tied tensors; where one is there under both, the one under its alias
+        counts: transformers takes T5's `encoder.embed_tokens`, also where `shared` is another.
     """
 
     pairs: tuple[Name, ...]
@@ -155,11 +155,11 @@ class NameTable:
         found: dict[str, str] = {}
         unknown = []
         names = {key: name.removeprefix(prefixes[0]) for key, name in plain.items()}
+        twice = {self.aliases[name] for name in names.values() if name in self.aliases}
         for key, name in names.items():
-            if name in self.aliases:
-                if self.aliases[name] in names.values():
-                    continue
-                name = self.aliases[name]
+            if name in twice:
+                continue
+            name = self.aliases.get(name, name)
             if name in found:
                 problems.append(f"{found[name]!r} and {key!r} are the same tensor")
             elif name in slots:

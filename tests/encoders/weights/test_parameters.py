@@ -11,6 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+import transformers
 from flax import nnx
 from safetensors.numpy import save_file
 
@@ -83,6 +84,20 @@ def test_tied_embeddings_under_their_other_name(under_its_name: bool, tmp_path: 
     chex.assert_trees_all_equal(
         nnx.state(read(written(tmp_path, change, "t5"), "t5")), nnx.state(tiny("t5"))
     )
+
+
+def test_of_two_tables_t5_reads_the_encoders_as_transformers_does(tmp_path: Path) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        tensors["encoder.embed_tokens.weight"] = tensors["shared.weight"]
+        tensors["shared.weight"] = tensors["shared.weight"] + 1
+
+    pytest.importorskip("torch")
+    folder = written(tmp_path, change, "t5")
+    (folder / "config.json").write_text(json.dumps(CONFIGS["t5"]))
+    theirs = transformers.T5EncoderModel.from_pretrained(folder).encoder.embed_tokens.weight
+    ours = to_checkpoint(read(folder, "t5"))["shared.weight"]
+    np.testing.assert_array_equal(ours, theirs.detach().numpy())
+    np.testing.assert_array_equal(ours, to_checkpoint(tiny("t5"))["shared.weight"])
 
 
 def test_config_names_the_type_that_is_written(tmp_path: Path) -> None:
