@@ -10,7 +10,7 @@ from pathlib import Path
 import huggingface_hub
 
 from eacl_jax.encoders.weights import peft
-from eacl_jax.encoders.weights.formats import FORMATS, find_format
+from eacl_jax.encoders.weights.formats import FORMATS, find_format, tell_of_unread
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 
@@ -92,8 +92,15 @@ def _of_store(path: str, weights: bool) -> list[str]:
         if "heads.safetensors" in names:
             raise UserError(f"{address} is a model's folder; its encoder is in {address}/encoder.")
         check_no_adapter(names, address)
-        wanted += find_format(names, address).patterns(names)
+        wanted += _patterns(names, address)
     return wanted
+
+
+def _patterns(names: Collection[str], where: str) -> tuple[str, ...]:
+    """The weights that will be read of a folder that holds `names`, as patterns."""
+    found = find_format(names, where)
+    tell_of_unread(found, names, where)
+    return found.patterns(names)
 
 
 def _in_package(path: str) -> Path:
@@ -129,7 +136,7 @@ def _from_hub(name: str, revision: str, weights: bool) -> Path:
             return _from_cache(name, revision, wanted, error)
         where = f"encoder.path: the hub's {name!r} (revision {revision!r})"
         check_no_adapter(listed, where)
-        wanted += find_format(listed, where).patterns(listed)
+        wanted += _patterns(listed, where)
     try:
         return Path(
             huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted)

@@ -92,6 +92,7 @@ def test_one_format_is_fetched(
     hub: Callable[..., Fetched],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     asked = hub(*files)
@@ -99,6 +100,8 @@ def test_one_format_is_fetched(
     assert asked["listed"] == [("owner/name", "v2")]
     assert (asked["name"], asked["revision"]) == ("owner/name", "v2")
     assert asked["weights"] == fetched
+    told = "weights are read from flax_model.msgpack; pytorch_model.bin is not read"
+    assert (told in caplog.text) is (fetched == {"flax_model.msgpack"}) is bool(caplog.text)
     assert asked["others"] == {"config.json", "tokenizer.json", "merges.txt"}
 
 

@@ -126,6 +126,23 @@ def test_types(format: str, dtype: str, kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(contents(tmp_path)["a.bias"].astype(int), values)
 
 
+def test_weights_that_are_not_read_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path, "msgpack")
+    Checkpoint(tmp_path)
+    assert not caplog.text
+    (tmp_path / f"{TORCH}.index.json").write_text("{}")
+    Checkpoint(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: weights are read from {MSGPACK}; {TORCH}.index.json is not read"
+    ]
+    caplog.clear()
+    written(tmp_path, "safetensors")
+    Checkpoint(tmp_path)
+    assert not caplog.text
+
+
 def test_preference(tmp_path: Path) -> None:
     order = {}
     for number, format in enumerate(("safetensors", "msgpack", "torch")):
