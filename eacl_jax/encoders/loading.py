@@ -11,6 +11,7 @@ from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.products import BFLOAT16_PRODUCTS
+from eacl_jax.encoders.quantized import check_not_quantized
 from eacl_jax.encoders.registry import abstract_encoder, build
 from eacl_jax.encoders.sources import READ, check_no_adapter, find_folder
 from eacl_jax.encoders.tokenizer import load_tokenizer
@@ -76,6 +77,8 @@ def _load(
     check_no_adapter({file.name for file in folder.iterdir()}, str(folder))
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
+    if not config.random_weights:
+        check_not_quantized(described, where)
     options: dict[str, Any] = {
         "dtype": config.dtype,
         "frozen_layers": config.frozen_layers,
