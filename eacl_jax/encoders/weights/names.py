@@ -149,8 +149,15 @@ class NameTable:
         if len(prefixes) != 1:
             expected = ", ".join(repr(prefix + self.anchor) for prefix in self.prefixes)
             problems.append(
-                f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}"
+                f"expected exactly one of {expected}; found {len(prefixes)} among"
+                f" {_some(keys) or 'no tensors'}"
             )
+            if not prefixes and (before := self._before(list(plain.values()), anchors)):
+                problems.append(
+                    f"all names begin with {before!r}: save the encoder without it"
+                    if all(key.startswith(before) for key in keys)
+                    else f"the encoder's names begin with {before!r}: save it alone and without it"
+                )
             return {}
         found: dict[str, str] = {}
         unknown = []
@@ -171,6 +178,23 @@ class NameTable:
         if unknown:
             problems.append(f"not part of this architecture: {_some(unknown)}")
         return found
+
+    def _before(self, names: Sequence[str], anchors: Collection[str]) -> str:
+        """What a program put before an encoder's names, such as "module."; empty where that cannot
+        be told.
+        """
+        found = {
+            # The longest that is known belongs to the names.
+            min(
+                name.removesuffix(prefix + anchor)
+                for prefix in self.prefixes
+                if name.endswith(prefix + anchor)
+            )
+            for anchor in anchors
+            for name in names
+            if name.endswith(f".{anchor}")
+        }
+        return found.pop() if len(found) == 1 else ""
 
 
 class Named(nnx.Module):

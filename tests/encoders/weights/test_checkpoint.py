@@ -344,6 +344,18 @@ def test_other_entries_and_shared_storage(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["c"], found["a.weight"].T)
 
 
+def test_tensors_of_a_training_program_are_told_of(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    weights = {"model.a.weight": torch.ones(2)}
+    torch.save({"epoch": 3, "hyper": {}, "state_dict": weights}, tmp_path / TORCH)
+    with pytest.raises(
+        UserError, match=r"pytorch_model.bin: the tensors are under 'state_dict'.* save that alone"
+    ):
+        Checkpoint(tmp_path)
+    torch.save({**weights, "config": {"mean": torch.ones(2)}}, tmp_path / TORCH)
+    assert contents(tmp_path).keys() == weights.keys()
+
+
 class Harmful:
     """Writes a file as it is unpickled."""
 

@@ -123,6 +123,27 @@ def test_prefix_is_found(prefix: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "beside", "told"),
+    [
+        ("module.", {}, r"all names begin with 'module\.': save the encoder without it"),
+        ("base_model.model.roberta.", {}, r"all names begin with 'base_model\.model\.': save"),
+        ("model.", {"head": np.zeros(2)}, r"the encoder's names begin with 'model\.': save it al"),
+    ],
+)
+def test_what_a_program_put_before_the_names_is_told(
+    before: str, beside: dict[str, np.ndarray], told: str, tmp_path: Path
+) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {before + name: value for name, value in tensors.items()} | beside
+
+    with pytest.raises(UserError, match=told):
+        read(written(tmp_path, change))
+    with pytest.raises(UserError, match="found 0 among no tensors") as raised:
+        read(written(tmp_path, lambda tensors: tensors.clear()))
+    assert "begin with" not in str(raised.value)
+
+
 def test_old_names_of_layer_norm(tmp_path: Path) -> None:
     def change(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         new = (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta"))
