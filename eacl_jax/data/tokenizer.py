@@ -96,7 +96,7 @@ def read_tokenizer(folder: Path) -> Any:
     if not ((folder / _FILE).is_file() and (folder / _CONFIG).is_file()):
         from eacl_jax import encoders  # takes seconds
 
-        return encoders.load_tokenizer(folder)
+        return encoders.load_tokenizer(folder, as_saved=True)
     try:
         backend = tokenizers.Tokenizer.from_file(str(folder / _FILE))
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))

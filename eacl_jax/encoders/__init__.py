@@ -9,8 +9,9 @@ and a line in `registry`.
 
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.identity import checksums, identify
-from eacl_jax.encoders.loading import LoadedEncoder, load, load_folder, load_tokenizer
+from eacl_jax.encoders.loading import LoadedEncoder, load, load_folder
 from eacl_jax.encoders.registry import ARCHITECTURES, build
+from eacl_jax.encoders.tokenizer import load_tokenizer
 from eacl_jax.encoders.weights.parameters import save, to_checkpoint
 
 __all__ = [

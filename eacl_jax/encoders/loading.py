@@ -11,9 +11,10 @@ from eacl_jax.encoders.attention import Attention
 from eacl_jax.encoders.encoder import Encoder
 from eacl_jax.encoders.prefix import PREFIX_TENSORS, PrefixShape
 from eacl_jax.encoders.products import BFLOAT16_PRODUCTS
+from eacl_jax.encoders.quantized import check_not_quantized
 from eacl_jax.encoders.registry import abstract_encoder, build
-from eacl_jax.encoders.sources import READ, TOKENIZER_VOCABULARIES, find_folder
-from eacl_jax.encoders.weights import peft
+from eacl_jax.encoders.sources import READ, check_no_adapter, find_folder
+from eacl_jax.encoders.tokenizer import load_tokenizer
 from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
@@ -57,7 +58,7 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
 
 
 def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncoder:
-    """Loads the encoder that is in a folder, and nowhere else.
+    """Loads the encoder that is in a folder, and nowhere else, with its tokenizer as it was saved.
 
     Args:
       folder: with config.json, weights and tokenizer.
@@ -66,18 +67,18 @@ def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncod
     Raises:
       UserError: as `load`.
     """
-    return _load(folder, EncoderConfig(dtype=dtype), 0)
+    return _load(folder, EncoderConfig(dtype=dtype), 0, as_saved=True)
 
 
-def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
+def _load(
+    folder: Path, config: EncoderConfig, seed: int, *, as_saved: bool = False
+) -> LoadedEncoder:
     local.check_readable(folder, READ)
-    if (folder / peft.CONFIG).is_file():
-        raise UserError(
-            f"{folder} holds an adapter ({peft.CONFIG}), which is not read here: merge it into the"
-            " encoder's weights (in PEFT: merge_and_unload) and save these, or take it out."
-        )
+    check_no_adapter({file.name for file in folder.iterdir()}, str(folder))
     described = _read_config(folder / "config.json")
     where = str(folder / "config.json")
+    if not config.random_weights:
+        check_not_quantized(described, where)
     options: dict[str, Any] = {
         "dtype": config.dtype,
         "frozen_layers": config.frozen_layers,
@@ -103,7 +104,7 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
         module = load_parameters(
             encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,)
         )
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, as_saved=as_saved)
     # Numbers may have gaps: how many tokens there are is not the highest.
     tokens = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
     if tokens > module.vocab_size:
@@ -112,35 +113,6 @@ def _load(folder: Path, config: EncoderConfig, seed: int) -> LoadedEncoder:
             f" the encoder {module.vocab_size} tokens."
         )
     return LoadedEncoder(module, tokenizer, described, folder)
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer whose files are in `folder`; no code that came with it is run.
-
-    Raises:
-      UserError: its files are missing or damaged.
-    """
-    # Without a vocabulary transformers makes up a tokenizer of a few special tokens and says
-    # nothing.
-    if not any(file for pattern in TOKENIZER_VOCABULARIES for file in folder.glob(pattern)):
-        raise UserError(
-            f"{folder} holds no tokenizer; expected one of {', '.join(TOKENIZER_VOCABULARIES)}."
-        )
-    from transformers import (
-        AutoTokenizer,
-    )  # takes two seconds where PyTorch is installed, which it then imports
-
-    try:
-        # A path from the root is no name of the hub.
-        return AutoTokenizer.from_pretrained(
-            folder.absolute(), local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizers library raises bare Exception
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or"
-            " save it again."
-        ) from error
 
 
 def _read_config(file: Path) -> dict[str, Any]:

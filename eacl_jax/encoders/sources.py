@@ -4,12 +4,13 @@ Hugging Face hub.
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import huggingface_hub
 
-from eacl_jax.encoders.weights.formats import FORMATS, find_format
+from eacl_jax.encoders.weights import peft
+from eacl_jax.encoders.weights.formats import FORMATS, find_format, tell_of_unread
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 
@@ -29,6 +30,8 @@ READ = (
     *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)),
 )
 """All that is read of a folder, as patterns."""
+# An adapter's, so that it is seen where there is one.
+_BESIDE_WEIGHTS = ("config.json", peft.CONFIG, *TOKENIZER_FILES)
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 
 
@@ -60,16 +63,44 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
     return folder or _from_hub(path, revision, weights)
 
 
+def check_no_adapter(names: Collection[str], where: str) -> None:
+    """Raises `UserError` where an adapter is among a folder's files: the encoder's weights alone
+    would be another encoder.
+    """
+    if peft.CONFIG not in names:
+        return
+    if any(each.patterns(names) for each in FORMATS):
+        kind, into, otherwise = "an adapter", "the encoder's weights", ", or take it out"
+    else:
+        kind, into, otherwise = (
+            "an adapter alone, and no encoder's weights",
+            "the weights of the encoder that it was trained from, which it names",
+            ", or name that encoder",
+        )
+    raise UserError(
+        f"{where} holds {kind} ({peft.CONFIG}), which is not read here: merge it into {into} (in"
+        f" PEFT: merge_and_unload) and save these{otherwise}."
+    )
+
+
 def _of_store(path: str, weights: bool) -> list[str]:
     """What to fetch of an encoder's folder at an address, as patterns: weights in one format."""
-    wanted = ["config.json", *TOKENIZER_FILES]
+    wanted = list(_BESIDE_WEIGHTS)
     address = stores.address_of(path)
     if address and weights:
         names = list(stores.objects(address))
         if "heads.safetensors" in names:
             raise UserError(f"{address} is a model's folder; its encoder is in {address}/encoder.")
-        wanted += find_format(names, address).patterns(names)
+        check_no_adapter(names, address)
+        wanted += _patterns(names, address)
     return wanted
+
+
+def _patterns(names: Collection[str], where: str) -> tuple[str, ...]:
+    """The weights that will be read of a folder that holds `names`, as patterns."""
+    found = find_format(names, where)
+    tell_of_unread(found, names, where)
+    return found.patterns(names)
 
 
 def _in_package(path: str) -> Path:
@@ -95,7 +126,7 @@ def _in_package(path: str) -> Path:
 
 
 def _from_hub(name: str, revision: str, weights: bool) -> Path:
-    wanted = ["config.json", *TOKENIZER_FILES]
+    wanted = list(_BESIDE_WEIGHTS)
     if weights:
         # A repository may hold the same weights in several formats: only those that will be read
         # are fetched.
@@ -103,9 +134,9 @@ def _from_hub(name: str, revision: str, weights: bool) -> Path:
             listed = huggingface_hub.HfApi().list_repo_files(name, revision=revision)
         except Exception as error:
             return _from_cache(name, revision, wanted, error)
-        wanted += find_format(
-            listed, f"encoder.path: the hub's {name!r} (revision {revision!r})"
-        ).patterns(listed)
+        where = f"encoder.path: the hub's {name!r} (revision {revision!r})"
+        check_no_adapter(listed, where)
+        wanted += _patterns(listed, where)
     try:
         return Path(
             huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=wanted)

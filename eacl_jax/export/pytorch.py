@@ -21,6 +21,15 @@ from eacl_jax.recognizer.recognizer import EmotionRecognizer
 # Where the class that transformers would choose by itself has a decoder, which is not there.
 _CLASSES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}
 
+# By whether there is a tokenizer.json, which other classes of transformers read in part alone.
+_TOKENIZERS = {
+    True: (
+        "PreTrainedTokenizerFast",
+        'PreTrainedTokenizerFast(tokenizer_file=f"{FOLDER}/encoder/tokenizer.json")',
+    ),
+    False: ("AutoTokenizer", 'AutoTokenizer.from_pretrained(FOLDER, subfolder="encoder")'),
+}
+
 _SNIPPET = '''import sys
 import unicodedata
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -28,13 +37,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, {model}
+from transformers import {names}
 
 FOLDER = "PATH"  # this folder; of a hub repository: huggingface_hub.snapshot_download("OWNER/NAME")
 LABELS = {labels!r}
 {thresholds}FORM = {form!r}
 
-tokenizer = AutoTokenizer.from_pretrained(FOLDER, subfolder="encoder")
+tokenizer = {tokenizer}
 encoder = {model}.from_pretrained(FOLDER, subfolder="encoder", dtype=torch.float32).eval()
 heads = load_file(f"{{FOLDER}}/heads.safetensors")
 
@@ -141,8 +150,12 @@ def section(recognizer: EmotionRecognizer, parts: Parts) -> str:
     later = _LATER if settings.prompt.max_future else dict.fromkeys(_LATER, "")
     answering = _answering(settings)
     answering = answering._replace(answers=answering.answers.format(**later))
+    model = _CLASSES.get(parts.encoder_config["model_type"], "AutoModel")
+    kind, tokenizer = _TOKENIZERS[bool(getattr(parts.tokenizer, "is_fast", False))]
     code = _SNIPPET.format(
-        model=_CLASSES.get(parts.encoder_config["model_type"], "AutoModel"),
+        model=model,
+        names=", ".join(sorted((model, kind))),
+        tokenizer=tokenizer,
         labels=list(settings.labels),
         form=prompt_form(recognizer),
         prompt="\n\n".join(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from eacl_jax.data.batching import LENGTH_STEP, Batch, collate, plan, round_up
+from eacl_jax.data.batching import Batch, collate, plan
 from eacl_jax.data.prompts import Example
 from eacl_jax.data.scripts import Scripts
 from eacl_jax.dialogue import Taxonomy
@@ -100,23 +100,23 @@ def label_examples(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = Non
         )
         for owner, ids in zip(*_tokenized(tokenizer, taxonomy), strict=True)
     ]
-    most = max(len(each.tokens) for each in examples)
-    if longest is not None and most > round_up(longest, LENGTH_STEP):
+    most = max(examples, key=lambda each: len(each.tokens))
+    if longest is not None and len(most.tokens) > longest:
         raise LabelsError(
-            f"the words of a label are longer than the {longest} tokens that the encoder is given;"
-            " shorten them."
+            f"the words of a label are longer than the {longest} tokens that the encoder is given:"
+            f" those of {most.dialogue!r:.60} are {len(most.tokens)}; shorten them."
         )
     return examples
 
 
-def label_batch(tokenizer: Any, taxonomy: Taxonomy) -> Batch:
+def label_batch(tokenizer: Any, taxonomy: Taxonomy, longest: int | None = None) -> Batch:
     """The label words as a padded batch, one word or phrase a row; see `label_examples`.
 
     Returns:
       Batch with R = N = W, the number of words or phrases of all labels, in anchor order; its
       `labels` say which label each is of.
     """
-    examples = label_examples(tokenizer, taxonomy)
+    examples = label_examples(tokenizer, taxonomy, longest)
     lengths = [len(e.tokens) for e in examples]
     return collate(
         examples,

@@ -61,8 +61,8 @@ def _rows(span: Any, given: Given) -> tuple[Value, Value]:
     """int64 [2 L - 1]: the table's row by distance, for keys seen from a query and for queries seen
     from a key.
     """
-    # Beyond the farthest all distances are alike.
-    farthest = span.farthest
+    # From there on all distances are alike.
+    farthest = span.settled
     known = span.rows(-np.arange(-farthest, farthest + 1)).astype(np.int64)
     graph = given.tokens.graph
     ahead = distances(graph, given.length, farthest)

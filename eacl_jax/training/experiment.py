@@ -396,7 +396,7 @@ def prepare(
             config.stage_one, trained, pretrained.module, text=config.features.text
         ),
         depths=nnx.to_pure_dict(pretrained.module.depths()),
-        labels=label_batch(pretrained.tokenizer, corpus.taxonomy),
+        labels=label_batch(pretrained.tokenizer, corpus.taxonomy, longest),
         others=others,
         modalities=modalities,
         thirds=thirds,
@@ -436,11 +436,11 @@ def _training_set(config: Config, loaded: Loaded, other: Other) -> TrainingSet:
     try:
         check_loss(config, corpus)
         check_words(tokenizer, corpus.taxonomy)
+        labels = label_batch(tokenizer, corpus.taxonomy, loaded.pretrained.module.max_length)
     except UserError as error:
         raise UserError(f"config.data.also, {corpus.name}: {error}") from error
     examples = _examples(config, loaded, corpus)["train"]
     warn_about(examples, config.prompt.max_tokens)
-    labels = label_batch(tokenizer, corpus.taxonomy)
     found = TrainingSet.of(config, corpus, task_of(corpus), examples, labels)
     return dataclasses.replace(found, left_out=other.left_out)
 

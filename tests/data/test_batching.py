@@ -32,7 +32,7 @@ from eacl_jax.data.pipeline import (
     steps_per_epoch,
 )
 from eacl_jax.data.prompts import NO_LABEL, Example, PromptBuilder
-from eacl_jax.encoders.loading import load_tokenizer
+from eacl_jax.encoders import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.model.anchors import Words
 from eacl_jax.model.representer import Model

@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from tokenizers import normalizers
 
 from eacl_jax.config import PromptConfig
 from eacl_jax.data.prompts import PromptBuilder
 from eacl_jax.data.tokenizer import FoldersTokenizer, read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
-from eacl_jax.encoders import load_tokenizer
+from eacl_jax.encoders import load_folder, load_tokenizer, save
 from eacl_jax.errors import UserError
 from tests.stubs import encoders, toys
 from tests.stubs.tokenizers import KINDS, published, tokenizer_of
@@ -54,6 +55,29 @@ def test_ids_are_those_of_transformers(kind, tmp_path):
         found = ours(AWKWARD, truncation=False, padding=False, verbose=False, **options)
         wanted = theirs(AWKWARD, truncation=False, padding=False, verbose=False, **options)
         assert found["input_ids"] == wanted["input_ids"], options
+
+
+def test_a_model_folders_tokenizer_is_the_one_that_was_saved(tmp_path):
+    made = tokenizer_of("bert", tmp_path)
+    # As another version of transformers would have made it; this one makes it otherwise.
+    backend = made.backend_tokenizer
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), backend.normalizer])
+    texts = ["well… ＴＨＥＲＥ it is", "[MASK] is it?"]
+    options = {"split_special_tokens": True, "add_special_tokens": False}
+    wanted = made(texts, **options)["input_ids"]
+    made.save_pretrained(tmp_path / "saved")
+    tiny, config = (
+        encoders.tiny("bert", changes={"vocab_size": len(made)}),
+        encoders.CONFIGS["bert"],
+    )
+    save(tiny, {**config, "vocab_size": len(made)}, tmp_path / "saved")
+    loaded = load_folder(tmp_path / "saved").tokenizer
+    for tokenizer in (loaded, read_tokenizer(tmp_path / "saved")):
+        assert tokenizer(texts, **options)["input_ids"] == wanted
+        assert tokenizer.mask_token_id == made.mask_token_id
+    loaded.save_pretrained(tmp_path / "again")
+    again, saved = ((tmp_path / name / "tokenizer.json") for name in ("again", "saved"))
+    assert json.loads(again.read_text()) == json.loads(saved.read_text())
 
 
 def test_prompts_are_those_of_transformers(tmp_path):

@@ -91,6 +91,7 @@ def test_flax_weights(folder: Path) -> None:
         ({"conv_kernel": "10"}, r"'conv_kernel' must be a list of whole numbers from 1, got '10'"),
         ({"conv_stride": [5, 2, 0]}, r"'conv_stride' must be a list of whole numbers from 1"),
         ({"feat_extract_norm": "batch"}, r"'feat_extract_norm' must be one of group, layer"),
+        ({"quantization_config": {"quant_method": "hqq"}}, r"the weights are quantized \(hqq\)"),
         ({"add_adapter": True}, r"'add_adapter' must be one of False; got True"),
         ({"conv_pos_batch_norm": True}, r"'conv_pos_batch_norm' must be one of False"),
         ({"num_conv_pos_embedding_groups": 5}, r"'num_conv_pos_embedding_groups' \(5\)"),

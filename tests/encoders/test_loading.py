@@ -44,6 +44,27 @@ def test_an_adapter_beside_the_weights_is_not_passed_over(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"holds an adapter .*merge it into the encoder's weights"):
         load(EncoderConfig(path=str(folder)))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        UserError, match=r"an adapter alone, .* weights of the encoder that it was trained from"
+    ):
+        load(EncoderConfig(path=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("how", "method"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "gptq"),
+        ({"load_in_8bit": True}, "quantization_config"),
+    ],
+)
+def test_quantized_weights_are_refused_as_such(
+    how: dict[str, Any], method: str, folder: Path
+) -> None:
+    rewrite(folder, quantization_config=how)
+    with pytest.raises(UserError, match=rf"config.json: the weights are quantized \({method}\)"):
+        load(EncoderConfig(path=str(folder)))
+    load(EncoderConfig(path=str(folder), random_weights=True))
 
 
 def test_random_weights_need_no_weight_file(folder: Path) -> None:

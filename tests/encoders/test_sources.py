@@ -15,6 +15,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 
 Fetched = dict[str, Any]
 COMMON = [
@@ -91,6 +92,7 @@ def test_one_format_is_fetched(
     hub: Callable[..., Fetched],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     asked = hub(*files)
@@ -98,7 +100,35 @@ def test_one_format_is_fetched(
     assert asked["listed"] == [("owner/name", "v2")]
     assert (asked["name"], asked["revision"]) == ("owner/name", "v2")
     assert asked["weights"] == fetched
+    told = "weights are read from flax_model.msgpack; pytorch_model.bin is not read"
+    assert (told in caplog.text) is (fetched == {"flax_model.msgpack"}) is bool(caplog.text)
     assert asked["others"] == {"config.json", "tokenizer.json", "merges.txt"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["model.safetensors"], r"holds an adapter \(adapter_config.json\).* or take it out"),
+        (["adapter_model.safetensors"], r"holds an adapter alone, and no encoder's weights \("),
+    ],
+)
+def test_an_adapter_beside_the_weights_is_not_passed_over(
+    files: list[str],
+    message: str,
+    hub: Callable[..., Fetched],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = hub(*files, "adapter_config.json")
+    with pytest.raises(UserError, match=rf"encoder.path: the hub's 'owner/name' .*{message}"):
+        find_folder("owner/name")
+    assert "name" not in asked
+    # Without weights it is fetched, for whoever reads the folder.
+    find_folder("owner/name", weights=False)
+    assert asked["weights"] == {"adapter_config.json"}
+    monkeypatch.setattr(stores, "objects", lambda _: dict.fromkeys([*files, "adapter_config.json"]))
+    with pytest.raises(UserError, match=rf"encoder.path: gs://bucket/encoder {message}"):
+        find_folder("gs://bucket/encoder")
 
 
 def test_no_weights_are_fetched_where_none_are_wanted(

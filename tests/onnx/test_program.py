@@ -77,6 +77,12 @@ def test_every_form_by_openvino(name: str) -> None:
     np.testing.assert_allclose(found[:-1], expected(of)[:-1], atol=2e-5)
 
 
+def test_an_odd_number_of_buckets_goes_on_beyond_the_farthest_distance() -> None:
+    changes = {"position_buckets": 7, "max_relative_positions": 9}
+    of = representer("deberta-v2", changes=changes)
+    np.testing.assert_allclose(run(program.program(of), batch())[:-1], expected(of)[:-1], atol=2e-5)
+
+
 @pytest.mark.parametrize("readout", ["first", "last", "mean"])
 def test_every_readout(readout: Readout) -> None:
     of = representer("bert", readout, scan_layers=True)

@@ -25,12 +25,16 @@ Heads = Float[Array, "rows length heads width"]
 Positions = Float[Array, "positions heads width"] | None
 
 
+_FAR = 2**60  # a distance beyond any
+
+
 class Span(NamedTuple):
     """How distances become rows of the table of relative positions.
 
     Attributes:
       types: "c2p" (content to position), "p2c" (position to content), both or none.
-      farthest: distances beyond it share the outermost rows; 0: there is no table.
+      farthest: distances beyond it share the outermost rows, but see `settled`; 0: there is no
+        table.
       buckets: 0 for a row a distance; else half the number of rows, of which the farther half widen
         with the logarithm.
     """
@@ -52,6 +56,16 @@ class Span(NamedTuple):
     def table_rows(self) -> int:
         """Rows of the table."""
         return 2 * (self.buckets or self.farthest)
+
+    @property
+    def settled(self) -> int:
+        """A distance from which on all share the outermost rows: `farthest`, or more where the
+        number of buckets is odd, as the logarithm then comes to the last rows only beyond it.
+        """
+        distance, outermost = self.farthest, self.rows(np.array([-_FAR, _FAR])).tolist()
+        while self.rows(np.array([-distance, distance])).tolist() != outermost:
+            distance *= 2
+        return distance
 
     def rows(self, behind: np.ndarray) -> np.ndarray:
         """The table's row for keys that stand so many columns behind their query."""

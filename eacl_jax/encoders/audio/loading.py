@@ -16,6 +16,7 @@ from eacl_jax.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from eacl_jax.encoders.audio.wavlm import WavLMEncoder
 from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.identity import digest
+from eacl_jax.encoders.quantized import check_not_quantized
 from eacl_jax.encoders.registry import ARCHITECTURES as TEXT
 from eacl_jax.encoders.weights.checkpoint import Checkpoint, weight_files
 from eacl_jax.encoders.weights.formats import FORMATS
@@ -94,6 +95,7 @@ def load_folder(
     assert found is not None
     local.check_readable(found, _READ)
     config = read_json(found / _CONFIG, _REPAIR)
+    check_not_quantized(config, str(found / _CONFIG))
     encoder = abstract_encoder(config, dtype=dtype, where=str(found / _CONFIG))
     rate, normalize = _preprocessing(found)
     return LoadedAudioEncoder(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.encoders.weights.formats import FORMATS, Format, find_format
+from eacl_jax.encoders.weights.formats import FORMATS, Format, find_format, tell_of_unread
 from eacl_jax.encoders.weights.tensor_file import Piece, TensorFile
 from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
@@ -37,6 +37,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, sha256: str = "") -> None:
         found, self.path = _locate(folder)
+        tell_of_unread(found, _names(folder), str(folder))
         files = _files(found, self.path)
         if self.path.name == found.single:
             _verify(self.path, sha256)
@@ -85,9 +86,13 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _locate(folder: Path) -> tuple[Format, Path]:
     """The format of a folder's weights, and the weight file or the index of its shards."""
-    found = find_format({file.name for file in folder.glob("*") if file.is_file()}, str(folder))
+    found = find_format(_names(folder), str(folder))
     single = folder / found.single
     return found, single if single.is_file() else folder / found.index
+
+
+def _names(folder: Path) -> set[str]:
+    return {file.name for file in folder.glob("*") if file.is_file()}
 
 
 def _files(found: Format, path: Path) -> list[Path]:

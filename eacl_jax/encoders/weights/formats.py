@@ -5,6 +5,7 @@ in order of preference.
 import contextlib
 import dataclasses
 import importlib.util
+import logging
 import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from eacl_jax.encoders.weights.pytorch_bin import TorchFile, needs_torch
 from eacl_jax.encoders.weights.tensor_file import Piece, TensorFile, damaged
 from eacl_jax.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 _PIECE = 32 * 2**20  # bytes of a tensor to copy at once
 
 
@@ -90,6 +92,21 @@ FORMATS = (
     Format("flax_model.msgpack", MsgpackFile),
     Format("pytorch_model.bin", TorchFile),
 )
+
+
+def tell_of_unread(read: Format, names: Collection[str], where: str) -> None:
+    """Says that a folder's files hold weights in other formats too, which may be others. Not beside
+    safetensors, which every program prefers.
+    """
+    there = {each: kept for each in FORMATS if (kept := each.patterns(names))}
+    if read is FORMATS[0] or len(there) < 2:
+        return
+    _LOG.warning(
+        "%s: weights are read from %s; %s is not read",
+        where,
+        there.pop(read)[0],
+        " and ".join(kept[0] for kept in there.values()),
+    )
 
 
 def find_format(names: Collection[str], where: str) -> Format:

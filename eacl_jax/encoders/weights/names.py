@@ -77,8 +77,8 @@ class NameTable:
       prefixes: what may stand before the names.
       ignored: regular expressions of tensors, without prefix, that are known and not part of the
         encoder.
-      aliases: other names of tied tensors; a tensor under its alias counts where it is not there
-        under its own name.
+      aliases: other names of tied tensors; where one is there under both, the one under its alias
+        counts: transformers takes T5's `encoder.embed_tokens`, also where `shared` is another.
     """
 
     pairs: tuple[Name, ...]
@@ -149,17 +149,24 @@ class NameTable:
         if len(prefixes) != 1:
             expected = ", ".join(repr(prefix + self.anchor) for prefix in self.prefixes)
             problems.append(
-                f"expected exactly one of {expected}; found {len(prefixes)} among {_some(keys)}"
+                f"expected exactly one of {expected}; found {len(prefixes)} among"
+                f" {_some(keys) or 'no tensors'}"
             )
+            if not prefixes and (before := self._before(list(plain.values()), anchors)):
+                problems.append(
+                    f"all names begin with {before!r}: save the encoder without it"
+                    if all(key.startswith(before) for key in keys)
+                    else f"the encoder's names begin with {before!r}: save it alone and without it"
+                )
             return {}
         found: dict[str, str] = {}
         unknown = []
         names = {key: name.removeprefix(prefixes[0]) for key, name in plain.items()}
+        twice = {self.aliases[name] for name in names.values() if name in self.aliases}
         for key, name in names.items():
-            if name in self.aliases:
-                if self.aliases[name] in names.values():
-                    continue
-                name = self.aliases[name]
+            if name in twice:
+                continue
+            name = self.aliases.get(name, name)
             if name in found:
                 problems.append(f"{found[name]!r} and {key!r} are the same tensor")
             elif name in slots:
@@ -171,6 +178,23 @@ class NameTable:
         if unknown:
             problems.append(f"not part of this architecture: {_some(unknown)}")
         return found
+
+    def _before(self, names: Sequence[str], anchors: Collection[str]) -> str:
+        """What a program put before an encoder's names, such as "module."; empty where that cannot
+        be told.
+        """
+        found = {
+            # The longest that is known belongs to the names.
+            min(
+                name.removesuffix(prefix + anchor)
+                for prefix in self.prefixes
+                if name.endswith(prefix + anchor)
+            )
+            for anchor in anchors
+            for name in names
+            if name.endswith(f".{anchor}")
+        }
+        return found.pop() if len(found) == 1 else ""
 
 
 class Named(nnx.Module):

@@ -45,6 +45,11 @@ class TorchFile(TensorFile):
             and value.layout == torch.strided
             and value.is_cpu
         }
+        if not self._tensors and (inside := _holding(loaded, torch.Tensor)):
+            raise UserError(
+                f"{file}: the tensors are under {inside!r:.60}, as a training program saved them;"
+                f" save that alone: torch.save(checkpoint[{inside!r:.60}], FILE)."
+            )
         self.described = {
             name: (
                 tuple(tensor.shape),
@@ -58,6 +63,18 @@ class TorchFile(TensorFile):
         tensor = self._tensors.pop(name)
         # NumPy has no bfloat16, and every bfloat16 is a float32.
         return (tensor.float() if self.described[name][1] == "BF16" else tensor).numpy()
+
+
+def _holding(loaded: dict[Any, Any], kind: type) -> str:
+    """Under which name there are tensors by name, among what is no tensor; empty: under none."""
+    return next(
+        (
+            str(name)
+            for name, value in loaded.items()
+            if isinstance(value, dict) and any(isinstance(each, kind) for each in value.values())
+        ),
+        "",
+    )
 
 
 def _import_torch(file: Path) -> Any:

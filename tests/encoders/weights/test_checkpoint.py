@@ -126,6 +126,23 @@ def test_types(format: str, dtype: str, kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(contents(tmp_path)["a.bias"].astype(int), values)
 
 
+def test_weights_that_are_not_read_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path, "msgpack")
+    Checkpoint(tmp_path)
+    assert not caplog.text
+    (tmp_path / f"{TORCH}.index.json").write_text("{}")
+    Checkpoint(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: weights are read from {MSGPACK}; {TORCH}.index.json is not read"
+    ]
+    caplog.clear()
+    written(tmp_path, "safetensors")
+    Checkpoint(tmp_path)
+    assert not caplog.text
+
+
 def test_preference(tmp_path: Path) -> None:
     order = {}
     for number, format in enumerate(("safetensors", "msgpack", "torch")):
@@ -325,6 +342,18 @@ def test_other_entries_and_shared_storage(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["a.weight"], found["b.weight"])
     assert found["row"].tolist() == [3, 4, 5]
     np.testing.assert_array_equal(found["c"], found["a.weight"].T)
+
+
+def test_tensors_of_a_training_program_are_told_of(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    weights = {"model.a.weight": torch.ones(2)}
+    torch.save({"epoch": 3, "hyper": {}, "state_dict": weights}, tmp_path / TORCH)
+    with pytest.raises(
+        UserError, match=r"pytorch_model.bin: the tensors are under 'state_dict'.* save that alone"
+    ):
+        Checkpoint(tmp_path)
+    torch.save({**weights, "config": {"mean": torch.ones(2)}}, tmp_path / TORCH)
+    assert contents(tmp_path).keys() == weights.keys()
 
 
 class Harmful:

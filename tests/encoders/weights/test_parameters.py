@@ -11,6 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+import transformers
 from flax import nnx
 from safetensors.numpy import save_file
 
@@ -85,6 +86,20 @@ def test_tied_embeddings_under_their_other_name(under_its_name: bool, tmp_path: 
     )
 
 
+def test_of_two_tables_t5_reads_the_encoders_as_transformers_does(tmp_path: Path) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        tensors["encoder.embed_tokens.weight"] = tensors["shared.weight"]
+        tensors["shared.weight"] = tensors["shared.weight"] + 1
+
+    pytest.importorskip("torch")
+    folder = written(tmp_path, change, "t5")
+    (folder / "config.json").write_text(json.dumps(CONFIGS["t5"]))
+    theirs = transformers.T5EncoderModel.from_pretrained(folder).encoder.embed_tokens.weight
+    ours = to_checkpoint(read(folder, "t5"))["shared.weight"]
+    np.testing.assert_array_equal(ours, theirs.detach().numpy())
+    np.testing.assert_array_equal(ours, to_checkpoint(tiny("t5"))["shared.weight"])
+
+
 def test_config_names_the_type_that_is_written(tmp_path: Path) -> None:
     save(tiny("bert"), CONFIGS["bert"] | {"torch_dtype": "float16"}, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIGS["bert"] | {
@@ -106,6 +121,27 @@ def test_prefix_is_found(prefix: str, tmp_path: Path) -> None:
     chex.assert_trees_all_equal(
         nnx.state(read(written(tmp_path, change))), nnx.state(tiny("roberta"))
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "beside", "told"),
+    [
+        ("module.", {}, r"all names begin with 'module\.': save the encoder without it"),
+        ("base_model.model.roberta.", {}, r"all names begin with 'base_model\.model\.': save"),
+        ("model.", {"head": np.zeros(2)}, r"the encoder's names begin with 'model\.': save it al"),
+    ],
+)
+def test_what_a_program_put_before_the_names_is_told(
+    before: str, beside: dict[str, np.ndarray], told: str, tmp_path: Path
+) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {before + name: value for name, value in tensors.items()} | beside
+
+    with pytest.raises(UserError, match=told):
+        read(written(tmp_path, change))
+    with pytest.raises(UserError, match="found 0 among no tensors") as raised:
+        read(written(tmp_path, lambda tensors: tensors.clear()))
+    assert "begin with" not in str(raised.value)
 
 
 def test_old_names_of_layer_norm(tmp_path: Path) -> None:
