@@ -119,7 +119,8 @@ def _parts(normalizer: Any) -> list[Any]:
     from tokenizers import normalizers
 
     if isinstance(normalizer, normalizers.Sequence):
-        return [part for each in normalizer for part in _parts(each)]
+        each = [normalizer[index] for index in range(len(normalizer))]
+        return [part for some in each for part in _parts(some)]
     return [] if normalizer is None else [normalizer]
 
 

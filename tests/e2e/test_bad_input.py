@@ -136,6 +136,17 @@ def test_prompt_longer_than_the_encoder_reads(toy, tmp_path):
     )
 
 
+def test_label_words_longer_than_the_encoder_reads(toy, tmp_path):
+    long = " ".join(["good"] * 200)
+    refused(
+        toy,
+        tmp_path,
+        r"the words of a label are longer than the \d+ tokens .*: those of 'joy' are 20\d",
+        data__labels=("joy", "anger", "neutral"),
+        data__words=(long, "anger", "neutral"),
+    )
+
+
 def test_excluded_label_that_is_none(toy, tmp_path):
     refused(
         toy,
