@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _TOKEN = "EACL_TOKEN"
 _PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
-# Of the service's settings; options of all others are called --max-NAME.
-_FLAGS = {name: f"--{name}" for name in ("queue", "timeout", "grace")} | {
-    "batch": "--batch-size",
-    "idle": "--conversation-ttl",
-    "sound_bytes": "--max-sound-mb",
+# The options of the service's settings; all others are called by the setting, with "max" before it.
+_OPTIONS = {name: name for name in ("queue", "timeout", "grace")} | {
+    "batch": "batch-size",
+    "idle": "conversation-ttl",
+    "sound_bytes": "max-sound-mb",
 }
 
 
@@ -187,8 +187,8 @@ def _name_of(model: str) -> str:
 
 def _by_its_flag(error: "OutOfRangeError") -> str:
     """What to say of a number that cannot be, by the option that gave it."""
-    flag = _FLAGS.get(error.name, f"--max-{error.name.replace('_', '-')}")
+    option = _OPTIONS.get(error.name, f"max-{error.name.replace('_', '-')}")
     value, most = error.value, error.most
     if error.name == "sound_bytes":
         value, most = value // 2**20, most // 2**20
-    return f"{flag} must be more than 0 and at most {most:,}, got {value:,}."
+    return f"--{option} must be more than 0 and at most {most:,}, got {value:,}."
