@@ -239,7 +239,7 @@ def _dialogues(path: Path, records: Sequence[Record], reading: Reading) -> list[
 
 def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Reading) -> Found:
     where = record.where(path)
-    field, identity = _identity(value, record, where)
+    field, identity = _identity(value, record, where, reading)
     where = f"{where}: dialogue {identity!r}"
     if "utterances" in value and isinstance(value.get("transcript"), str):
         raise UserError(f"{where} has both 'utterances' and 'transcript'; give one of them.")
@@ -278,10 +278,21 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
     return Found(Dialogue(identity, utterances, other), path, lines, kept=kept)
 
 
-def _identity(value: Mapping[str, Any], record: Record, where: str) -> tuple[str, str]:
+def _identity(
+    value: Mapping[str, Any], record: Record, where: str, reading: Reading
+) -> tuple[str, str]:
     """The field that holds the id, and the id: the record's number where there is none."""
     names = [name for name in value if not isinstance(value[name], (list, Mapping))]
-    places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
+    if named := reading.given.get("dialogue", ""):
+        if named not in names:
+            raise UserError(
+                f"{where} has no field {named!r} with an id, which"
+                f" {reading.naming.format(part='dialogue')} names; it has"
+                f" {sorted(map(str, value))}."
+            )
+        places = [names.index(named)]
+    else:
+        places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
     if len(places) > 1:
         raise UserError(
             f"{where} has more than one id: {', '.join(repr(names[index]) for index in places)};"

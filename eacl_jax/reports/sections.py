@@ -165,6 +165,8 @@ def _choice(config: Mapping[str, Any], results: Mapping[str, Any], measure: str)
         epoch, of = at(results, stage, "best_epoch"), at(config, stage, "epochs")
         if epoch is None:
             continue
+        # With `max_steps` there were fewer than are set.
+        of = None if at(config, stage, "max_steps") else of
         words = f"epoch {int(epoch)}" + (f" of {int(of)}" if of else "")
         if mean_of := at(results, stage, "mean_of"):
             words = f"the mean of the weights of epochs {', '.join(map(str, mean_of))}"

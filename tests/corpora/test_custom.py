@@ -10,6 +10,7 @@ import pytest
 
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
+from eacl_jax.corpora.custom import read_custom
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
@@ -75,6 +76,19 @@ def test_csv_with_byte_order_mark_quotes_crlf_and_other_columns(toy: Toy) -> Non
     assert corpora.load(data).splits["train"][0].utterances == (
         Utterance("Ana", 'Well, "yes".\nSo there', "joy"),
     )
+
+
+def test_a_named_field_of_nested_dialogues_holds_their_ids(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps([{"id": 7, "call": "c1", "utterances": [{"text": "Hi."}]}]))
+
+    def identity(named: str) -> str:
+        return read_custom(path, DataConfig(dialogue_column=named))[0].dialogue.id
+
+    assert [identity(""), identity("call")] == ["7", "c1"]
+    message = r"item 1 has no field 'tel' with an id, which config\.data\.dialogue_column names"
+    with pytest.raises(UserError, match=message):
+        identity("tel")
 
 
 def test_jsonl_with_byte_order_mark_and_blank_lines(toy: Toy) -> None:

@@ -116,6 +116,13 @@ def test_headline_and_class_table_show_the_results(report: tuple[Path, dict[str,
     ]
 
 
+def test_epochs_are_not_counted_where_steps_ended_them() -> None:
+    config = {"stage_one": {"epochs": 8, "max_steps": 30}, "stage_two": {"epochs": 10}}
+    results = {"stage_one": {"best_epoch": 1}, "stage_two": {"best_epoch": 2}}
+    text = sections._choice(config, results, "weighted F1")
+    assert "Chosen: stage one epoch 1; stage two epoch 2 of 10." in text
+
+
 def test_most_frequent_mistake_is_read_from_gold_to_answer(
     report: tuple[Path, dict[str, Any]],
 ) -> None:
