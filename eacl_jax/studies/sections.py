@@ -50,15 +50,22 @@ def _answers(table: Table) -> str:
         )
         return f'<ul class="answers">{items}</ul>'
 
+    def folded(some: Sequence[Comparison], what: str) -> str:
+        summary = f"<summary>{count(len(some), 'more comparison')} {what}</summary>"
+        return f"<details>{summary}{listed(some)}</details>" if some else ""
+
     if len(found) <= _MANY:
         return listed(found)
+    unmade = [each for each in found if each.difference is None]
+    if len(unmade) == len(found):
+        return listed(found)
     others = [each for each in found if each.p_holm is not None and not words.differs(each)]
-    shown = [each for each in found if each not in others]
-    folded = (
-        f"<details><summary>{count(len(others), 'more comparison')} in which no difference"
-        f" can be shown</summary>{listed(others)}</details>"
+    shown = [each for each in found if each not in (*others, *unmade)]
+    return (
+        (listed(shown) if shown else "")
+        + folded(others, "in which no difference can be shown")
+        + folded(unmade, "that cannot be made")
     )
-    return (listed(shown) if shown else "") + (folded if others else "")
 
 
 def _no_comparisons(table: Table) -> str:

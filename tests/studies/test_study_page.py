@@ -219,6 +219,20 @@ def test_many_answers_are_folded(table, tmp_path):
     html = page_of(many, tmp_path)
     unsure = [c for c in many.comparisons if c.measure == "weighted_f1" and not words.differs(c)]
     assert f"{len(unsure)} more comparisons in which no difference can be shown" in html
+    assert "that cannot be made" not in html
+
+
+def test_comparisons_that_wait_for_runs_are_folded(table, tmp_path):
+    (first, *_) = (each for each in table.comparisons if each.measure == "weighted_f1")
+    unmade = dataclasses.replace(
+        first, difference=None, p_holm=None, note="no seed is complete on both sides"
+    )
+    html = page_of(dataclasses.replace(table, comparisons=(first, *[unmade] * 8)), tmp_path)
+    summary = "<details><summary>8 more comparisons that cannot be made</summary>"
+    assert html.index(words.verdict(first)) < html.index(summary)
+    # Of none that can be made, all are shown.
+    html = page_of(dataclasses.replace(table, comparisons=tuple([unmade] * 9)), tmp_path)
+    assert summary not in html
 
 
 def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
