@@ -50,10 +50,6 @@ def _answers(table: Table) -> str:
         )
         return f'<ul class="answers">{items}</ul>'
 
-    def folded(some: Sequence[Comparison], what: str) -> str:
-        summary = f"<summary>{count(len(some), 'more comparison')} {what}</summary>"
-        return f"<details>{summary}{listed(some)}</details>" if some else ""
-
     if len(found) <= _MANY:
         return listed(found)
     unmade = [each for each in found if each.difference is None]
@@ -61,6 +57,12 @@ def _answers(table: Table) -> str:
         return listed(found)
     others = [each for each in found if each.p_holm is not None and not words.differs(each)]
     shown = [each for each in found if each not in (*others, *unmade)]
+    comparison = "more comparison" if shown else "comparison"
+
+    def folded(some: Sequence[Comparison], what: str) -> str:
+        summary = f"<summary>{count(len(some), comparison)} {what}</summary>"
+        return f"<details>{summary}{listed(some)}</details>" if some else ""
+
     return (
         (listed(shown) if shown else "")
         + folded(others, "in which no difference can be shown")

@@ -218,21 +218,29 @@ def test_many_answers_are_folded(table, tmp_path):
     many = dataclasses.replace(table, comparisons=table.comparisons * 4)
     html = page_of(many, tmp_path)
     unsure = [c for c in many.comparisons if c.measure == "weighted_f1" and not words.differs(c)]
-    assert f"{len(unsure)} more comparisons in which no difference can be shown" in html
+    assert f"<summary>{len(unsure)} comparisons in which no difference can be shown" in html
     assert "that cannot be made" not in html
 
 
 def test_comparisons_that_wait_for_runs_are_folded(table, tmp_path):
     (first, *_) = (each for each in table.comparisons if each.measure == "weighted_f1")
+    sure = dataclasses.replace(first, p_holm=0.001, wide_p_holm=0.001)
+    unsure = dataclasses.replace(first, p_holm=0.9)
     unmade = dataclasses.replace(
         first, difference=None, p_holm=None, note="no seed is complete on both sides"
     )
-    html = page_of(dataclasses.replace(table, comparisons=(first, *[unmade] * 8)), tmp_path)
-    summary = "<details><summary>8 more comparisons that cannot be made</summary>"
-    assert html.index(words.verdict(first)) < html.index(summary)
-    # Of none that can be made, all are shown.
-    html = page_of(dataclasses.replace(table, comparisons=tuple([unmade] * 9)), tmp_path)
-    assert summary not in html
+
+    def summaries(*comparisons):
+        html = page_of(dataclasses.replace(table, comparisons=comparisons), tmp_path)
+        head = html[: html.index("</header>")]
+        return re.findall(r"<summary>(\d+ (?:more )?comparison.*?)</summary>", head)
+
+    assert summaries(sure, unsure, *[unmade] * 7) == [
+        "1 more comparison in which no difference can be shown",
+        "7 more comparisons that cannot be made",
+    ]
+    assert summaries(unsure, *[unmade] * 8)[1] == "8 comparisons that cannot be made"
+    assert not summaries(*[unmade] * 9)  # they are all that there is to tell
 
 
 def test_what_makes_numbers_doubtful_stands_at_the_top(tmp_path):
