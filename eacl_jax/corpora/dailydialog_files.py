@@ -6,6 +6,7 @@ beside it. Elsewhere: an object a dialogue, with parallel lists (`dialog` or `ut
 have no names and take turns.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,50 +97,78 @@ def is_parallel(record: Mapping[str, Any]) -> bool:
 def read_parallel(
     path: Path, records: Sequence[Mapping[str, Any]], locations: Sequence[str], lines: Sequence[int]
 ) -> list[Found]:
-    """Dialogues as parallel lists; with a list of `speakers`, those speak.
+    """DailyDialog's dialogues as parallel lists; with a list of `speakers`, those speak.
 
     Raises:
-      UserError: lists of different lengths, or numbers for emotions in a file that is not
-        DailyDialog's (which has `act`).
+      UserError: lists of different lengths, or a number that is no emotion.
     """
     found = []
     for number, (record, where, line) in enumerate(zip(records, locations, lines, strict=True), 1):
-        texts, emotions = _first(record, _TEXTS), _first(record, _EMOTIONS)
-        if (
-            not isinstance(texts, list)
-            or not isinstance(emotions, list)
-            or len(texts) != len(emotions)
-        ):
-            raise UserError(f"{where}: the lists of utterances and emotions must be of one length.")
-        daily = any(name in record for name in ("act", "acts"))
+        texts, emotions, speakers = _parallel(record, where)
         spoken = [
             read_spoken(text, f"{where}: utterance {n}").strip() for n, text in enumerate(texts)
         ]
         labels = [
-            _label(emotion, daily, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)
+            _label(emotion, True, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)
         ]
-        speakers = record.get("speakers")
+        utterances = _in_turns(spoken, labels)
         if speakers is not None:
-            if not isinstance(speakers, list) or len(speakers) != len(texts):
-                raise UserError(f"{where}: the list of speakers must have one an utterance.")
             names = [
-                read_identity(speaker, f"{where}: speaker {n}")
-                for n, speaker in enumerate(speakers)
+                read_identity(each, f"{where}: speaker {n}") for n, each in enumerate(speakers)
             ]
             utterances = tuple(
-                Utterance(*parts) for parts in zip(names, spoken, labels, strict=True)
-            )
-        elif daily:
-            utterances = _in_turns(spoken, labels)
-        else:
-            raise UserError(
-                f"{where}: nothing says who speaks; give a list 'speakers', one an utterance."
+                dataclasses.replace(turn, speaker=name)
+                for turn, name in zip(utterances, names, strict=True)
             )
         identity = read_identity(record.get("id", number), f"{where}: the id")
         found.append(
             Found(Dialogue(identity, utterances), path, (line,) * len(utterances) if line else ())
         )
     return found
+
+
+def has_acts(record: Mapping[str, Any]) -> bool:
+    """Whether parallel lists are DailyDialog's, which have acts."""
+    return any(name in record for name in ("act", "acts"))
+
+
+def nested(
+    records: Sequence[Mapping[str, Any]], locations: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Dialogues as other parallel lists -> as lists of utterances, `speaker`, `text`, `emotion`.
+
+    Raises:
+      UserError: lists of different lengths, or none of speakers.
+    """
+    dialogues: list[Mapping[str, Any]] = []
+    for record, where in zip(records, locations, strict=True):
+        texts, emotions, speakers = _parallel(record, where)
+        if speakers is None:
+            raise UserError(
+                f"{where}: nothing says who speaks; give a list 'speakers', one an utterance."
+            )
+        kept = {
+            name: value
+            for name, value in record.items()
+            if name not in (*_TEXTS, *_EMOTIONS, "speakers")
+        }
+        turns = [
+            {"speaker": speaker, "text": text, "emotion": emotion}
+            for speaker, text, emotion in zip(speakers, texts, emotions, strict=True)
+        ]
+        dialogues.append({**kept, "utterances": turns})
+    return dialogues
+
+
+def _parallel(record: Mapping[str, Any], where: str) -> tuple[list[Any], list[Any], Any]:
+    """The texts, the emotions and, where there are any, the speakers."""
+    texts, emotions = _first(record, _TEXTS), _first(record, _EMOTIONS)
+    speakers = record.get("speakers")
+    if not isinstance(texts, list) or not isinstance(emotions, list) or len(texts) != len(emotions):
+        raise UserError(f"{where}: the lists of utterances and emotions must be of one length.")
+    if speakers is not None and (not isinstance(speakers, list) or len(speakers) != len(texts)):
+        raise UserError(f"{where}: the list of speakers must have one an utterance.")
+    return texts, emotions, speakers
 
 
 def is_without_speakers(items: Sequence[Any]) -> bool:

@@ -124,9 +124,11 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         objects, lines, locations = annotations.label_studio_small(objects, lines, locations)
     elif any(map(annotations.has_spans, objects)):
         objects = annotations.doccano_spans(objects, locations)
-    elif dailydialog_files.is_parallel(first):
+    elif dailydialog_files.is_parallel(first) and dailydialog_files.has_acts(first):
         reading.refuse_names(path, "DailyDialog")
         return dailydialog_files.read_parallel(path, objects, locations, lines)
+    elif dailydialog_files.is_parallel(first):
+        objects = dailydialog_files.nested(objects, locations)
     elif empathetic.is_empathetic(first):
         reading.refuse_names(path, "EmpatheticDialogues")
         return empathetic.read_empathetic_rows(path, objects, locations, lines)

@@ -134,6 +134,22 @@ def test_fields_of_nested_utterances_are_read_as_columns_are(tmp_path: Path) -> 
         read(path, **both)
 
 
+def test_several_labels_in_parallel_lists(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    lists = {"utterances": ["Hi.", "Yo.", "So."], "speakers": ["Ann", "Ben", "Ann"]}
+    for emotions in ([["joy", "fear"], [], None], ["joy;fear", "[]", ""]):
+        path.write_text(json.dumps([lists | {"emotions": emotions}]), encoding="utf-8")
+        found = read(path, task="multi", label_separator=";")
+        assert [u.emotions for u in found] == [("joy", "fear"), (), None]
+    daily = {"act": [1, 2, 1], "emotion": [4, 0, "no emotion"]}
+    path.write_text(json.dumps([lists | daily]), encoding="utf-8")
+    assert [(u.speaker, u.emotion) for u in read(path)] == [
+        ("Ann", "happiness"),
+        ("Ben", "neutral"),
+        ("Ann", "neutral"),
+    ]
+
+
 def test_labels_of_nested_utterances_must_not_contradict_each_other(tmp_path: Path) -> None:
     names = {"label_columns": ("joy", "fear"), "task": "multi"}
     for field, value in (("emotion", "fear"), ("label", "fear"), ("emotions", ["fear"])):
