@@ -212,7 +212,7 @@ def test_mistakes_are_named(tmp_path, monkeypatch, capsys):
         command.serve(model=str(tmp_path), host="no such host", port=0)
     with pytest.raises(UserError, match="host is empty"):
         command.serve(model=str(tmp_path), host="", port=0)
-    with pytest.raises(UserError, match="grace=inf must be"):
+    with pytest.raises(UserError, match="--grace must be more than 0"):
         command.serve(model=str(tmp_path), port=0, grace=math.inf)
     with pytest.raises(UserError, match="queue of 5"):
         command.serve(model=str(tmp_path), port=0, queue=5)
