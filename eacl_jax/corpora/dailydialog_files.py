@@ -108,9 +108,7 @@ def read_parallel(
         spoken = [
             read_spoken(text, f"{where}: utterance {n}").strip() for n, text in enumerate(texts)
         ]
-        labels = [
-            _label(emotion, True, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)
-        ]
+        labels = [_label(emotion, f"{where}: utterance {n}") for n, emotion in enumerate(emotions)]
         utterances = _in_turns(spoken, labels)
         if speakers is not None:
             names = [
@@ -189,15 +187,12 @@ def without_speakers(items: Sequence[Mapping[str, Any]], where: str) -> tuple[Ut
     ]
     return _in_turns(
         spoken,
-        [
-            _label(item.get("emotion"), True, f"{where} utterance {n}")
-            for n, item in enumerate(items)
-        ],
+        [_label(item.get("emotion"), f"{where} utterance {n}") for n, item in enumerate(items)],
     )
 
 
-def _label(value: Any, daily: bool, where: str) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and daily:
+def _label(value: Any, where: str) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < len(LABELS):
             raise UserError(
                 f"{where}: {value} is not an emotion, which is a number from 0 to"
@@ -205,7 +200,7 @@ def _label(value: Any, daily: bool, where: str) -> str | None:
             )
         return LABELS[value]
     label = read_label(value, where)
-    return "neutral" if daily and label in _NEUTRAL else label
+    return "neutral" if label in _NEUTRAL else label
 
 
 def _in_turns(spoken: Sequence[str], labels: Sequence[str | None]) -> tuple[Utterance, ...]:

@@ -14,7 +14,7 @@ got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,13 +140,16 @@ def check_labels(utterance: Utterance, where: str) -> Utterance:
     return utterance
 
 
-def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
+def read_record(
+    given: Any, where: str, identity: str = "1", *, tell: Callable[[str], object] | None = None
+) -> Dialogue:
     """A dialogue as an object.
 
     Args:
       given: `{"id"?, "utterances"}` or `{"id"?, "transcript"}`, and fields of the user's own.
       where: for messages.
       identity: its id where it gives none.
+      tell: as of `read_transcript`.
 
     Raises:
       UserError: a field is missing, misnamed or of the wrong type.
@@ -189,7 +192,8 @@ def read_record(given: Any, where: str, identity: str = "1") -> Dialogue:
             raise UserError(
                 f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}."
             )
-        read = read_transcript(fields["transcript"], identity, f"{where}: field 'transcript'")
+        at = f"{where}: field 'transcript'"
+        read = read_transcript(fields["transcript"], identity, at, tell=tell)
         return Dialogue(identity, read.utterances, other)
     if "utterances" not in fields:
         hint = (

@@ -217,10 +217,7 @@ def find_labels(
         flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
     if "emotion" in need and not flags:
         _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
-    separator = None
-    if forms.divides:
-        columns = (*emotion[:1], *annotators)
-        separator = forms.separator or _separator(path, rows, columns, forms.separator_named)
+    separator = _separator(path, rows, (*emotion[:1], *annotators), forms)
     return LabelColumns(
         lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
     )
@@ -254,9 +251,7 @@ def find_named(
         found = find_part(header, "emotion", given=given.get("emotion", ""))
         emotion = [column for column in found if column not in (*lists.values(), *annotators)]
         _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
-    separator = None
-    if forms.divides:
-        separator = forms.separator or _separator(path, rows, annotators, forms.separator_named)
+    separator = _separator(path, rows, annotators, forms)
     return LabelColumns(flags=flags, annotators=annotators, separator=separator)
 
 
@@ -531,8 +526,17 @@ def read_flags(
     return tuple(label for label, there in found.items() if there)
 
 
-def _separator(path: Path, rows: Sequence[Row], columns: Sequence[int], named: str) -> str:
-    """The one sign of `SEPARATORS` that labels' cells hold; empty where they hold none."""
+def _separator(
+    path: Path, rows: Sequence[Row], columns: Sequence[int], forms: LabelForms
+) -> str | None:
+    """What divides labels in cells: what is named, else the one sign of `SEPARATORS` that they
+    hold, empty where they hold none; None where cells are not divided.
+    """
+    if not forms.divides:
+        return None
+    if forms.separator:
+        return forms.separator
+    named = forms.separator_named
     first: dict[str, tuple[int, str]] = {}
     for line, cells in rows:
         for cell in (cells[column] for column in columns):

@@ -25,7 +25,7 @@ Lines `Ann<TAB>I hate waiting` are read where all are so. Times of cues make cap
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
@@ -103,26 +103,25 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if not lines[-1] else lines
 
 
-def read_transcript(text: str, identity: str = "1", where: str = "the text") -> Dialogue:
+def read_transcript(
+    text: str,
+    identity: str = "1",
+    where: str = "the text",
+    *,
+    tell: Callable[[str], object] | None = None,
+) -> Dialogue:
     """The dialogue in a text, as this module's first lines tell; blank lines are passed over, lines
     without a name are by `NOBODY`.
+
+    Args:
+      text: to read.
+      identity: of the dialogue.
+      where: for messages.
+      tell: gets what there is to say of lines that are left out; None: it is logged.
 
     Raises:
       UserError: a line is not text, or `TranscriptLines` refuses it.
     """
-    read, left_out = _read(text, where)
-    for message in left_out:
-        logger.warning("%s: %s", where, message)
-    return Dialogue(identity, tuple(each.utterance for each in read))
-
-
-def about_left_out(text: str) -> list[str]:
-    """What to say of lines that `read_transcript` leaves out of a text which it reads."""
-    return _read(text, "the text")[1]
-
-
-def _read(text: str, where: str) -> tuple[list[ReadUtterance], list[str]]:
-    """A text's utterances, and what to say of lines that are left out."""
     lines = TranscriptLines(where)
     read: list[ReadUtterance] = []
     for number, line in enumerate(split_lines(text.removeprefix("\ufeff")), 1):
@@ -131,7 +130,12 @@ def _read(text: str, where: str) -> tuple[list[ReadUtterance], list[str]]:
     left_out = [about_titles(lines.titles)] if lines.titles else []
     if lines.notes:
         left_out.append(about_notes(lines.notes, bool(read)))
-    return read, left_out
+    for message in left_out:
+        if tell is None:
+            logger.warning("%s: %s", where, message)
+        else:
+            tell(message)
+    return Dialogue(identity, tuple(each.utterance for each in read))
 
 
 def check_one_utterance(text: str, column: str, where: str, remedy: str) -> None:

@@ -112,10 +112,9 @@ def run(
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _not_to_be_had(host, port, error) from error
-    # Each long text, each label and each transcript of a chat would be a line in the log, and
-    # callers send as many as they like; answers tell of them.
+    # Each long text and each label would be a line in the log, and callers send as many as they
+    # like; answers tell of both.
     logging.getLogger("eacl_jax.data.prompts").setLevel(logging.ERROR)
-    logging.getLogger("eacl_jax.corpora.transcripts").setLevel(logging.ERROR)
     logging.getLogger("eacl_jax.model.label_words").setLevel(logging.ERROR)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     app = create_app(recognizer, within_files(settings))

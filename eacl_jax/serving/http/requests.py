@@ -1,12 +1,13 @@
 """A request's dialogues and labels -> the recognizer's, with the limits kept."""
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from eacl_jax.corpora.backwards import about_backwards
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import about_annotators
-from eacl_jax.corpora.transcripts import about_left_out, split_lines
+from eacl_jax.corpora.transcripts import split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
@@ -44,8 +45,9 @@ def check_counts(body: Any, limits: Limits) -> None:
 
 def dialogues_of(
     asked: Sequence[AskedDialogue], limits: Limits, modalities: Modalities
-) -> list[Dialogue]:
-    """The dialogues of a request.
+) -> tuple[list[Dialogue], list[str]]:
+    """The dialogues of a request, and what to say of them: which lines of transcripts were left
+    out, and where they may stand newest first or have utterances once an annotator.
 
     Args:
       asked: as they were given.
@@ -56,7 +58,9 @@ def dialogues_of(
       ApiError: 413, they are above a limit; 422, one cannot be read or holds no utterance, two have
         one id, or as `utterance_of`.
     """
-    found, before = [], 0
+    found: list[Dialogue] = []
+    notes: list[str] = []
+    before = 0
     for number, each in enumerate(asked):
         field, given = f"dialogues[{number}]", each.given()
         if "transcript" in given:
@@ -71,9 +75,12 @@ def dialogues_of(
                 "lines",
                 path,
             )
-            dialogue = _read(read_record, given, field, path, str(number + 1))
+            left_out: list[str] = []
+            reader = functools.partial(read_record, tell=left_out.append)
+            dialogue = _read(reader, given, field, path, str(number + 1))
+            notes += (f"{path}: {what}" for what in left_out)
             if not dialogue.utterances:
-                why = "".join(f": {what}" for what in about_left_out(each.transcript))
+                why = "".join(f": {what}" for what in left_out)
                 message = (
                     f"{path} holds no utterance{why}; write a line each, as in 'Ann: I got it!'."
                 )
@@ -104,27 +111,10 @@ def dialogues_of(
             " dialogue an id of its own, or none."
         )
         raise ApiError(422, "invalid", message, field=field)
-    return numbered_apart(found, named)
-
-
-def about_dialogues(asked: Sequence[AskedDialogue], dialogues: Sequence[Dialogue]) -> list[str]:
-    """What to say of a request's dialogues: that they may stand newest first, that utterances are
-    there once an annotator, which lines of a transcript were left out.
-
-    Args:
-      asked: as they were given.
-      dialogues: by `dialogues_of`.
-    """
-    found = about_backwards(each.utterances for each in dialogues)
-    spoken = ((f"dialogues[{n}]", each.utterances) for n, each in enumerate(dialogues))
-    found += filter(None, [about_annotators(spoken)])
-    for number, each in enumerate(asked):
-        if "transcript" in each.model_fields_set:
-            found += (
-                f"dialogues[{number}].transcript: {left_out}"
-                for left_out in about_left_out(each.transcript)
-            )
-    return found
+    found = numbered_apart(found, named)
+    spoken = ((f"dialogues[{n}]", each.utterances) for n, each in enumerate(found))
+    amiss = [*about_backwards(each.utterances for each in found), about_annotators(spoken), *notes]
+    return found, [message for message in amiss if message]
 
 
 def utterance_of(

@@ -26,7 +26,6 @@ from eacl_jax.serving.http.bodies import JsonRoute
 from eacl_jax.serving.http.deadline import in_time
 from eacl_jax.serving.http.peers import peer_of
 from eacl_jax.serving.http.requests import (
-    about_dialogues,
     check_counts,
     dialogues_of,
     doubts,
@@ -160,7 +159,7 @@ def api(service: Service) -> APIRouter:
         check_fields(asked)
         labels = labels_of(asked.labels, limits)
         cover = covered(asked, labels)
-        dialogues = dialogues_of(asked.dialogues, limits, modalities)
+        dialogues, amiss = dialogues_of(asked.dialogues, limits, modalities)
         sounds = sounds_of(asked.dialogues, dialogues, limits, service.hearing)
         peer = peer_of(request.client)
         work = service.predict(dialogues, labels, asked.on_long, sounds, peer=peer)
@@ -176,7 +175,7 @@ def api(service: Service) -> APIRouter:
         utterances = [each for dialogue in dialogues for each in dialogue.utterances]
         texts = [each.text for each in utterances]
         doubted = doubtful([each for answer in answers for each in answer], asked.on_long)
-        notes = [*about_dialogues(asked.dialogues, dialogues), *missing(dialogues, sounds)]
+        notes = [*amiss, *missing(dialogues, sounds)]
         notes += [*no_speech(utterances), *language(texts), *doubted]
         notes = [*warnings, *notes]
         return _json({**in_force(labels), "warnings": notes, "dialogues": found}, version)

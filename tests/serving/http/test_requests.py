@@ -10,7 +10,7 @@ from eacl_jax.serving.settings import Limits
 
 def test_dialogues_that_stand_newest_first_are_refused():
     turns = [{"text": f"{number}", "timestamp": f"2024-05-01 10:0{number}"} for number in range(4)]
-    (read,) = dialogues_of([AskedDialogue.model_validate({"utterances": turns})], Limits(), {})
+    (read,), _ = dialogues_of([AskedDialogue.model_validate({"utterances": turns})], Limits(), {})
     assert [each.text for each in read.utterances] == ["0", "1", "2", "3"]
     asked = AskedDialogue.model_validate({"utterances": turns[::-1]})
     with pytest.raises(ApiError, match=r"dialogues\[0\] stands newest first, by 'timestamp'") as e:
