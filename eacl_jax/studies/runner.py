@@ -161,6 +161,7 @@ class _Runner:
         self._train, self._stop, self._console = train, stop, console
         self._answer, self._corpora = answer, functools.cache(corpora.load)
         self._since, self._poll = since, poll
+        self._failed_here: set[Cell] = set()
         self._pace = pace.Pace(workdir)
         self._sharing = Sharing(load)
         self._last: Cell | None = None
@@ -200,7 +201,8 @@ class _Runner:
             return state is State.COMPLETE
         try:
             file = cells.folder_of(self._workdir, cell) / cells.FAILED
-            return file.stat().st_mtime >= self._since
+            # Times of files have steps: one that is equal may be of the call before.
+            return cell in self._failed_here or file.stat().st_mtime > self._since
         except FileNotFoundError:
             return False
 
@@ -269,6 +271,7 @@ class _Runner:
                 self._busy[cell] = time.monotonic() + self._poll
             elif claim.check():
                 failure = cells.write_failure(folder, error)
+                self._failed_here.add(cell)
                 self._line(cell, f"FAILED: {failure.reason}")
                 if not self._settled(cell):  # not even that could be written
                     raise

@@ -164,6 +164,17 @@ def test_a_cell_that_fails_while_it_is_loaded(call):
     assert call(make_study(variants=1, seeds=1)).failed == {}
 
 
+def test_what_failed_at_the_moment_when_a_call_begins_is_tried_again(call):
+    def load(config):
+        raise UserError("no such encoder.")
+
+    study = make_study(variants=1, seeds=1)
+    call(study, load=load)
+    failed = cells.folder_of(call.folder, study.cells[0]) / cells.FAILED
+    # Times of files have steps.
+    assert call(study, since=failed.stat().st_mtime).failed == {}
+
+
 @pytest.mark.slow
 def test_failing_in_another_process_since_this_call_began_counts(call):
     study = make_study(variants=2, seeds=1)
