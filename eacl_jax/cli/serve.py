@@ -191,4 +191,4 @@ def _by_its_flag(error: "OutOfRangeError") -> str:
     value, most = error.value, error.most
     if error.name == "sound_bytes":
         value, most = value // 2**20, most // 2**20
-    return f"--{option} must be more than 0 and at most {most:,}, got {value:,}."
+    return f"--{option} must be more than {error.above} and at most {most:,}, got {value:,}."

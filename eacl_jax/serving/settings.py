@@ -20,12 +20,15 @@ class OutOfRangeError(UserError):
     Attributes:
       name: of the field.
       value: which it was given.
+      above: what it has to be more than.
       most: that it may have.
     """
 
-    def __init__(self, name: str, value: float, most: float) -> None:
-        super().__init__(f"the service's {name}={value} must be more than 0 and at most {most}.")
-        self.name, self.value, self.most = name, value, most
+    def __init__(self, name: str, value: float, most: float, above: int = 0) -> None:
+        super().__init__(
+            f"the service's {name}={value} must be more than {above} and at most {most}."
+        )
+        self.name, self.value, self.above, self.most = name, value, above, most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,12 +116,9 @@ class ServiceSettings:
                 f" limits let in, of {self.limits.utterances} utterances and {self.limits.labels}"
                 f" labels; make it {largest} or more."
             )
+        # So that others get an answer while it is busy.
         if self.connections <= self.requests:
-            raise UserError(
-                f"the service's {self.connections} connections must be more than the"
-                f" {self.requests} requests in progress, so that others get an answer while it is"
-                " busy."
-            )
+            raise OutOfRangeError("connections", self.connections, _MOST, above=self.requests)
         if not (self.name.isprintable() and 0 < len(self.name) <= _LONGEST_NAME):
             raise UserError(
                 f"the model's name must be 1 to {_LONGEST_NAME} characters that can be printed;"

@@ -440,6 +440,7 @@ def test_mistakes_in_adapting(eacl, model, tmp_path, monkeypatch, name, content,
         ("--batch-size=0", "--batch-size must be more than 0 and at most"),
         ("--max-sound-mb=2000", "--max-sound-mb must be more than 0 and at most 256, got 2,000."),
         ("--max-labels=0", "--max-labels must be more than 0 and at most"),
+        ("--max-connections=1", "--max-connections must be more than 1 and at most"),
         ("--timeout=nan", "--timeout must be more than 0"),
     ],
 )
