@@ -1,7 +1,7 @@
 """What answers hold, of models of one label an utterance and of several."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,41 +21,36 @@ def _chosen(several: bool) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-Cosines = Annotated[
-    dict[str, float],
-    Field(description="By label: of the utterance's representation with the label's anchor(s)."),
-]
-Truncated = Annotated[
-    bool, Field(description="The text is longer than the model reads; see `on_long`.")
-]
-Heard = Annotated[
-    dict[str, list[float | None] | list[list[float | None]]],
-    Field(
-        description=(
-            "By modality: what was made of the utterance's sound; only with `return_features`."
-        )
-    ),
-]
-UnknownText = Annotated[
-    bool,
-    Field(
+class _Answered(BaseModel):
+    """What both kinds of models answer of an utterance."""
+
+    speaker: str
+    text: str
+    cosines: dict[str, float] = Field(
+        description="By label: of the utterance's representation with the label's anchor(s)."
+    )
+    truncated: bool = Field(description="The text is longer than the model reads; see `on_long`.")
+    unknown_text: bool = Field(
         description=(
             "The model does not know most of the text, such as another script, or there is none,"
             " or it reads features alone and there are none: the answer says nothing."
         )
-    ),
-]
+    )
+    features: dict[str, list[float | None] | list[list[float | None]]] = Field(
+        default_factory=dict,
+        description=(
+            "By modality: what was made of the utterance's sound; only with `return_features`."
+        ),
+    )
 
 
-class AnsweredUtterance(BaseModel):
+class AnsweredUtterance(_Answered):
     """An utterance and its emotion, and the other fields that it came with: from a model of one
     label an utterance.
     """
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=False))
 
-    speaker: str
-    text: str
     emotion: str = Field(description="The label whose anchor is nearest.")
     confidence: float = Field(description="Probability of `emotion`.")
     possible: list[str] = Field(
@@ -63,21 +58,15 @@ class AnsweredUtterance(BaseModel):
         description="The labels of the `coverage` that was asked for, the likeliest first.",
     )
     probabilities: dict[str, float] = Field(description="By label; they sum to 1.")
-    cosines: Cosines
-    truncated: Truncated
-    unknown_text: UnknownText
-    features: Heard = Field(default_factory=dict)
 
 
-class AnsweredOfSeveral(BaseModel):
+class AnsweredOfSeveral(_Answered):
     """An utterance and its emotions, and the other fields that it came with: from a model of
     several labels an utterance.
     """
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_chosen(several=True))
 
-    speaker: str
-    text: str
     emotions: list[str] = Field(
         description=(
             "The labels whose probabilities reach their thresholds, the likeliest first; empty"
@@ -87,22 +76,21 @@ class AnsweredOfSeveral(BaseModel):
     probabilities: dict[str, float] = Field(
         description="By label, each on its own: they do not sum to 1."
     )
-    cosines: Cosines
-    truncated: Truncated
-    unknown_text: UnknownText
-    features: Heard = Field(default_factory=dict)
 
 
-_Answered = AnsweredUtterance | AnsweredOfSeveral
-Thresholds = Annotated[
-    dict[str, float],
-    Field(
+class _Words(BaseModel):
+    """What is known of the labels."""
+
+    words: dict[str, str] = Field(
+        description="The word or phrase behind each label; `|` divides several."
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict,
         description=(
             "The probability from which on each label is answered; only from a model of several"
             " labels an utterance."
-        )
-    ),
-]
+        ),
+    )
 
 
 class AnsweredDialogue(BaseModel):
@@ -111,17 +99,13 @@ class AnsweredDialogue(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
-    utterances: list[_Answered]
+    utterances: list[AnsweredUtterance | AnsweredOfSeveral]
 
 
-class PredictAnswer(BaseModel):
+class PredictAnswer(_Words):
     """The dialogues in the request's order."""
 
     labels: list[str] = Field(description="All that could be answered.")
-    words: dict[str, str] = Field(
-        description="The word or phrase behind each label; `|` divides several."
-    )
-    thresholds: Thresholds = Field(default_factory=dict)
     warnings: list[str] = Field(
         description=(
             "What was found in labels of your own: words that the model does not know, or meanings"
@@ -136,7 +120,7 @@ class PredictAnswer(BaseModel):
     dialogues: list[AnsweredDialogue]
 
 
-class NextAnswer(BaseModel):
+class NextAnswer(_Words):
     """The answer to one more utterance of a conversation."""
 
     conversation: str
@@ -147,12 +131,8 @@ class NextAnswer(BaseModel):
         )
     )
     labels: list[str] = Field(description="All that could be answered.")
-    words: dict[str, str] = Field(
-        description="The word or phrase behind each label; `|` divides several."
-    )
-    thresholds: Thresholds = Field(default_factory=dict)
     warnings: list[str] = Field(description="As of `PredictAnswer`.")
-    utterance: _Answered
+    utterance: AnsweredUtterance | AnsweredOfSeveral
 
 
 class ConversationAnswer(BaseModel):
@@ -224,7 +204,7 @@ class RuntimeAnswer(BaseModel):
     )
 
 
-class ModelAnswer(BaseModel):
+class ModelAnswer(_Words):
     """The model that answers."""
 
     name: str
@@ -235,10 +215,6 @@ class ModelAnswer(BaseModel):
         )
     )
     labels: list[str]
-    words: dict[str, str] = Field(
-        description="The word or phrase behind each label; `|` divides several."
-    )
-    thresholds: Thresholds = Field(default_factory=dict)
     max_tokens: int = Field(
         description="Longest prompt: an utterance and as much of its past as fits."
     )
