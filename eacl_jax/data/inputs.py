@@ -19,33 +19,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eacl_jax.corpora.backwards import warn_of_backwards
-from eacl_jax.corpora.columns import find_part, is_weak, turn_of, turns_in
 from eacl_jax.corpora.forms import (
-    LABELS,
     UTTERANCE,
     is_pair,
-    read_identity,
     read_record,
     read_utterance,
     read_utterances,
 )
-from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
-from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats, warn_of_annotators
-from eacl_jax.corpora.returns import Returns
+from eacl_jax.corpora.repeats import warn_of_annotators
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.corpora.transcripts import (
-    check_one_utterance,
     read_transcript,
     reads_back,
     split_lines,
 )
-from eacl_jax.data.frame_labels import name_labels
+from eacl_jax.data.frames import read_frame
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.modality import MAY_BE_FEATURES
 
 __all__ = [
     "DialogueLike",
@@ -98,7 +90,7 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
     if isinstance(given, (Dialogue, str, Mapping)):
         return _looked_at([_dialogue(given, "1", "the dialogue")]), True
     if hasattr(given, "columns"):
-        return _from_frame(given, task), False
+        return _looked_at(read_frame(given, task), "the DataFrame"), False
     if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
         raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
     if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
@@ -275,144 +267,3 @@ def _kind(given: Any) -> str:
     if isinstance(given, str):
         return "a string"
     return f"of type {type(given).__name__}"
-
-
-def _is_missing(value: Any) -> bool:
-    """What pandas gives for a cell that is empty: None, NaN, NaT or NA. Only the first is equal to
-    itself.
-    """
-    return (
-        value is None
-        or type(value).__name__ in ("NAType", "NaTType")
-        or (isinstance(value, float) and value != value)
-    )
-
-
-def _usual_names(columns: Sequence[str]) -> list[str]:
-    """The columns' names, with this project's for parts that have another usual one.
-
-    Raises:
-      UserError: several could be meant.
-    """
-    names = list(columns)
-    for part in ("dialogue", "speaker", "text"):
-        found = find_part(columns, part)
-        if len(found) > 1:
-            several = ", ".join(repr(columns[index]) for index in found)
-            raise UserError(
-                f"the DataFrame has more than one column for the {part}: {several}; rename the one"
-                f" that is meant to {part!r}."
-            )
-        for index in found:
-            names[index] = part
-    return names
-
-
-def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
-    columns = [str(column) for column in frame.columns]
-    if repeated := sorted({column for column in columns if columns.count(column) > 1}):
-        raise UserError(
-            f"the DataFrame has more than one column {', '.join(map(repr, repeated))}; rename or"
-            " drop one."
-        )
-    renamed = dict(zip(columns, columns := _usual_names(columns), strict=True))
-    texts = next((name for name, part in renamed.items() if part == "text"), "text")
-    if "text" not in columns:
-        raise UserError(
-            "the DataFrame has no column 'text' (beside 'dialogue' and perhaps 'speaker'); its"
-            f" columns are {columns}. Name it with frame.rename(columns={{...}})."
-        )
-    if "dialogue" not in columns:
-        raise UserError(
-            "the DataFrame has no column 'dialogue', so nothing says which rows are one"
-            " conversation. Add it: the same value in all rows where they are one,"
-            " range(len(frame)) where each row stands alone; or give frame['text'], a list of"
-            " dialogues."
-        )
-    records = frame.to_dicts() if hasattr(frame, "to_dicts") else frame.to_dict("records")
-    rows = [
-        {
-            renamed[str(name)]: None if _is_missing(value) else value
-            for name, value in row.items()
-            # A column of features is there, also where nothing of it is known.
-            if not _is_missing(value) or MAY_BE_FEATURES.match(str(name))
-        }
-        for row in records
-    ]
-    if task is not None:
-        name_labels(columns, rows, task)
-    else:  # labels in other capitals, which nobody asks for
-        for name in (each for each in columns if each.casefold() in LABELS and each not in LABELS):
-            for row in rows:
-                row.pop(name, None)
-    for number, row in enumerate(rows):
-        if isinstance(row.get("emotions"), str):  # as answers' rows have them
-            row["emotions"] = divided(row["emotions"], ";", f"the DataFrame's row {number}")
-        for name in ("dialogue", "speaker"):
-            cell = row.get(name)
-            if isinstance(cell, str) and not cell.strip():  # an empty one, as some readers give it
-                del row[name]
-        # As files have it, so that a table gives the same answers however it was read.
-        row.setdefault("text", "")
-    if missing := [str(number) for number, row in enumerate(rows) if "dialogue" not in row]:
-        named = ", ".join(missing[:5]) + (
-            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        )
-        raise UserError(
-            f"the DataFrame's rows {named} (from 0) have no 'dialogue'; name the dialogue of each,"
-            " as by frame['dialogue'].ffill()."
-        )
-    turns = [columns[index] for index in turns_in(columns) if columns[index] != "text"]
-    gathered: dict[str, list[Utterance]] = {}
-    before: dict[tuple[str, str], int] = {}
-    returns = Returns()
-    repeats: dict[str, Repeats] = {}
-    decimals: dict[str, Decimals] = {}
-    by_dialogue: dict[str, list[dict[str, Any]]] = {}
-    for number, row in enumerate(rows):
-        where = f"the DataFrame's row {number}"
-        identity = read_identity(row.pop("dialogue"), where, "dialogue")
-        returns.add(identity, where)
-        by_dialogue.setdefault(identity, []).append(row)
-        for name in turns:
-            turn = turn_of(row.get(name))
-            if turn is None or is_weak(name):
-                continue
-            if turn < (last := before.get((identity, name), turn)):
-                raise UserError(
-                    f"{where}: {name!r} is {turn} after {last} in dialogue {identity!r:.60}; sort"
-                    f" the rows: frame.sort_values(['dialogue', {name!r}])."
-                )
-            before[identity, name] = turn
-        utterance = read_utterance(row, where)
-        check_one_utterance(
-            utterance.text,
-            texts,
-            where,
-            f"frame[{texts!r}], whose texts are divided, or each utterance a row",
-        )
-        gathered.setdefault(identity, []).append(utterance)
-        if turns:
-            again = repeats.setdefault(identity, Repeats(turns))
-            cells = [row.get(name) for name in turns]
-            decimals.setdefault(identity, Decimals(turns)).add(cells, where)
-            again.add(cells, utterance.speaker, utterance.text, where)
-    for again in repeats.values():
-        again.end()
-    returns.check(
-        "the DataFrame",
-        {
-            identity: {
-                name: [row.get(name) for row in by_dialogue[identity]]
-                for name in columns
-                if name not in ("dialogue", "speaker", "text")
-            }
-            for identity in returns.starts
-        },
-        turns,
-        "sort them: frame.sort_values('dialogue', kind='stable')",
-    )
-    for identity, utterances in gathered.items():
-        check_oldest_first(utterances, f"the DataFrame's dialogue {identity!r:.60}")
-    found = [Dialogue(identity, tuple(utterances)) for identity, utterances in gathered.items()]
-    return _looked_at(found, "the DataFrame")
