@@ -105,89 +105,69 @@ class Table:
         Where features of other files are joined, a dialogue is read whole before any of it is
         given: its last row may show that the numbers of its rows are not those of its utterances.
         """
-        lines, columns = self._lines, self._columns
-        seen = Seen()
-        current: Gathering | None = None
-        waiting = _Waiting(self._turn_names) if wanted.other_features else None
-        row: list[str] | None = []
+        lines = self._lines
+        seen, backwards = Seen(), Backwards()
+        current: _Rows | None = None
         stray = ""
-        turns: list[int | None] = []
-        names = self._turn_names
-        # Of the dialogue as a whole, which may be given in pieces.
-        repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
-        backwards = Backwards()
-        while row is not None:
+        while True:
             first, before = lines.line + 1, lines.position
             where = f"{lines.name} line {first}"
             try:
                 row = next(self._rows, None)
-                if row is not None and dialects.is_blank(row):
+                if row is None:
+                    break
+                if dialects.is_blank(row):
                     continue
-                row = row and as_written(row, self._header)
-                identity = "" if row is None else self._identity(row, where)
+                row = as_written(row, self._header)
+                identity = self._identity(row, where)
             except (csv.Error, BadLineError) as error:
                 stray = stray or _reason(error, where)
-                if columns.dialogue is None:  # it is of no other dialogue
+                if self._columns.dialogue is None:  # it is of no other dialogue
                     if current:
-                        if waiting:
-                            yield from waiting.added_to(current)
-                        yield from current.items()
+                        yield from current.end(backwards)
                     yield from Gathering(lines, wanted, first, problem=stray).items()
                     current, stray = None, ""
                 continue
             if current:
-                current.problem = current.problem or stray
+                current.spoil(stray)
                 if current.id != identity:
-                    if waiting:
-                        yield from waiting.added_to(current)
-                    backwards.add(times)
-                    try:
-                        times.check(begins)
-                        repeats.end()
-                    except UserError as error:
-                        current.problem = current.problem or str(error)
-                    yield from current.items()
+                    yield from current.end(backwards)
                     current = None
-            elif stray and row is None:
-                yield from Gathering(lines, wanted, lines.line, problem=stray).items()
-            if row is None:
-                backwards.warn(lines.name)
-                break
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
-                current = Gathering(
-                    lines,
-                    wanted,
-                    first,
-                    identity,
-                    stray or problem,
-                    before=before if waiting else None,
+                start = before if wanted.other_features else None
+                gathering = Gathering(
+                    lines, wanted, first, identity, stray or problem, before=start
                 )
-                turns, repeats = [None] * len(columns.turns), Repeats(names)
-                decimals, times = Decimals(names), Times()
-                begins = f"{where}: dialogue {identity!r:.60}"
+                current = _Rows(gathering, self._turn_names, where, waits=start is not None)
             stray = ""
-            try:
-                turns = self._turns(row, turns, where)
-                speaker = "" if columns.speaker is None else row[columns.speaker].strip()
-                text = row[columns.text].strip()
-                check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
-                numbered = [row[column] for column in columns.turns]
-                decimals.add(numbered, where)
-                repeats.add(numbered, speaker, text, where)
-                utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
-                other = {name: row[column] for name, column in self._others.items()}
-                features = self._read_features(other, where)
-            except UserError as error:
-                current.problem = current.problem or str(error)
-            else:
-                utterance = dataclasses.replace(utterance, other=other, features=features)
-                times.add(utterance)
-                named = bool(speaker) or columns.speaker is None
-                if waiting:
-                    waiting.add(utterance, first, named, [turn_of(cell) for cell in numbered])
-                else:
-                    yield from current.add(utterance, first, named=named)
+            yield from self._add(row, current, first, where)
+        if current:
+            current.spoil(stray)
+            yield from current.end(backwards)
+        elif stray:
+            yield from Gathering(lines, wanted, lines.line, problem=stray).items()
+        backwards.warn(lines.name)
+
+    def _add(self, row: Sequence[str], dialogue: "_Rows", line: int, where: str) -> Iterator[Item]:
+        """Adds a row to its dialogue, which it may spoil; gives what is ready of that."""
+        columns = self._columns
+        speaker = "" if columns.speaker is None else row[columns.speaker].strip()
+        text = row[columns.text].strip()
+        numbered = [row[column] for column in columns.turns]
+        try:
+            dialogue.check_turns(numbered, where)
+            check_one_utterance(text, self._header[columns.text], where, A_ROW_EACH)
+            dialogue.check_others(numbered, speaker, text, where)
+            utterance = check_utterance(Utterance(speaker or NOBODY, text), where)
+            other = {name: row[column] for name, column in self._others.items()}
+            features = self._read_features(other, where)
+        except UserError as error:
+            dialogue.spoil(str(error))
+            return
+        utterance = dataclasses.replace(utterance, other=other, features=features)
+        named = bool(speaker) or columns.speaker is None
+        yield from dialogue.add(utterance, line, named, numbered)
 
     def _identity(self, row: list[str], where: str) -> str:
         count = len(self._header)
@@ -218,26 +198,6 @@ class Table:
         }
         return {name: rows for name, rows in read.items() if rows is not None}
 
-    def _turns(
-        self, row: Sequence[str], before: Sequence[int | None], where: str
-    ) -> list[int | None]:
-        """The row's numbers in the columns that number utterances; those before where it has none.
-
-        Raises:
-          UserError: one is lower than before.
-        """
-        turns = []
-        for column, last in zip(self._columns.turns, before, strict=True):
-            turn = turn_of(row[column])
-            weak = is_weak(self._header[column])
-            if turn is not None and last is not None and turn < last and not weak:
-                raise UserError(
-                    f"{where}: {self._header[column]!r} is {turn} after {last}; sort the rows of a"
-                    " dialogue by that column."
-                )
-            turns.append(last if turn is None else turn)
-        return turns
-
     def _comes_back(self, identity: str, where: str) -> str:
         assert self._columns.dialogue is not None
         return (
@@ -247,35 +207,88 @@ class Table:
         )
 
 
-class _Waiting:
-    """The rows of a dialogue until it ends: only then it is known what numbers its utterances."""
+class _Rows:
+    """The rows of a dialogue, as far as they are read.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """`names`: of the columns that may number utterances."""
-        self._names = names
-        self._utterances: list[tuple[Utterance, int, bool]] = []
+    Attributes:
+      id: of the dialogue.
+    """
+
+    def __init__(
+        self, dialogue: Gathering, names: Sequence[str], where: str, *, waits: bool
+    ) -> None:
+        """Args:
+        dialogue: that begins.
+        names: of the columns that may number utterances.
+        where: it begins.
+        waits: whether nothing is given before it ends: only then it is known what numbers its
+          utterances.
+        """
+        self.id = dialogue.id
+        self._dialogue, self._names = dialogue, names
+        self._begins = f"{where}: dialogue {self.id!r:.60}"
+        self._last: list[int | None] = [None] * len(names)
+        self._decimals, self._repeats, self._times = Decimals(names), Repeats(names), Times()
+        self._waiting: list[tuple[Utterance, int, bool]] | None = [] if waits else None
         self._turns: list[Sequence[int | None]] = []
 
-    def add(
-        self, utterance: Utterance, line: int, named: bool, turns: Sequence[int | None]
-    ) -> None:
-        """Adds the next row: see `Gathering.add`; `turns` are its numbers in the columns that may
-        number utterances.
-        """
-        self._utterances.append((utterance, line, named))
-        self._turns.append(turns)
+    def spoil(self, problem: str) -> None:
+        """Notes why the dialogue cannot be used, if that is not known yet; "" changes nothing."""
+        self._dialogue.problem = self._dialogue.problem or problem
 
-    def added_to(self, dialogue: Gathering) -> Iterator[Item]:
-        """Adds all of them to the dialogue that has ended, and forgets them; gives its pieces."""
-        found = self._utterances
+    def check_turns(self, cells: Sequence[str], where: str) -> None:
+        """Raises `UserError` where the next row's cells in those columns hold a lower number than
+        was there before.
+        """
+        turns = []
+        for name, cell, last in zip(self._names, cells, self._last, strict=True):
+            turn = turn_of(cell)
+            if turn is not None and last is not None and turn < last and not is_weak(name):
+                raise UserError(
+                    f"{where}: {name!r} is {turn} after {last}; sort the rows of a dialogue by that"
+                    " column."
+                )
+            turns.append(last if turn is None else turn)
+        self._last = turns
+
+    def check_others(self, cells: Sequence[str], speaker: str, text: str, where: str) -> None:
+        """Raises `UserError` where those cells show otherwise that the next row is in no order, or
+        is the utterance of one before.
+        """
+        self._decimals.add(cells, where)
+        self._repeats.add(cells, speaker, text, where)
+
+    def add(
+        self, utterance: Utterance, line: int, named: bool, cells: Sequence[str]
+    ) -> Iterator[Item]:
+        """Adds the next row: see `Gathering.add`; its cells are those that were checked."""
+        self._times.add(utterance)
+        if self._waiting is None:
+            yield from self._dialogue.add(utterance, line, named=named)
+        else:
+            self._waiting.append((utterance, line, named))
+            self._turns.append([turn_of(cell) for cell in cells])
+
+    def end(self, backwards: Backwards) -> Iterator[Item]:
+        """The rest of the dialogue, now that it is known as a whole, also to `backwards`."""
+        if self._waiting is not None:
+            yield from self._add_waiting(self._waiting)
+        backwards.add(self._times)
+        try:
+            self._times.check(self._begins)
+            self._repeats.end()
+        except UserError as error:
+            self.spoil(str(error))
+        yield from self._dialogue.items()
+
+    def _add_waiting(self, waiting: Sequence[tuple[Utterance, int, bool]]) -> Iterator[Item]:
         numbers = dict(enumerate(zip(*self._turns, strict=True)))
         _, turns = numbering(
             {each: of for each, of in numbers.items() if may_number(self._names[each], of)}
         )
-        self._utterances, self._turns = [], []
-        for number, (utterance, line, named) in enumerate(found):
+        for number, (utterance, line, named) in enumerate(waiting):
             turn = turns[number] if turns else None
-            yield from dialogue.add(utterance, line, named=named, turn=turn)
+            yield from self._dialogue.add(utterance, line, named=named, turn=turn)
 
 
 def is_of_answers(name: str) -> bool:
