@@ -75,15 +75,16 @@ def adapt(
 
     # It starts the program anew, which then says once what there is to say of the file.
     huge_pages.use_huge_pages()
+    settings = annotated.settings_of(model, revision)
     dialogues = annotated.read(
         path,
         annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
         mapped,
-        task=annotated.task_of(model, revision),
+        task=settings.task,
         label_columns=label_columns,
         annotator_columns=annotator_columns,
         separator=label_separator,
-        modalities=annotated.modalities_of(model, revision),
+        modalities=settings.modalities,
         features=features or (),
         sounds=find_sounds(sounds),
     )

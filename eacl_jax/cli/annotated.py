@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import itertools
-import json
 import re
 import shlex
 from collections import Counter
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from eacl_jax.corpora.found import Found
     from eacl_jax.dialogue import Dialogue, TaskName, Utterance
     from eacl_jax.features.modality import Modality
+    from eacl_jax.recognizer.folder import Settings
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 
@@ -31,37 +31,20 @@ _BETWEEN = re.compile(r"[;|,/+&]")
 _NO_EMOTION = "neutral"
 
 
-def task_of(model: str, revision: str = "main") -> "TaskName":
-    """How many labels an utterance a model answers, without loading it.
+def settings_of(model: str, revision: str = "main") -> "Settings":
+    """What a model's folder says of it, such as how many labels an utterance it answers and whose
+    features it reads; its weights are not loaded.
 
     Args:
       model: the option `--model`.
       revision: of a hub id.
 
     Raises:
-      UserError: there is no such model.
+      UserError: there is no such model, or its settings cannot be used.
     """
-    file = locate.find_folder(model, revision) / "config.json"
-    # What else is amiss with it, is reported where it is read.
-    try:
-        several = json.loads(file.read_bytes())["task"] == "multi"
-    except (OSError, ValueError, LookupError, TypeError):
-        several = False
-    return "multi" if several else "single"
-
-
-def modalities_of(model: str, revision: str = "main") -> "dict[str, Modality]":
-    """Whose features a model reads, without loading it; arguments and errors as of `task_of`."""
-    file = locate.find_folder(model, revision) / "config.json"
-    try:
-        found = json.loads(file.read_bytes())["modalities"]
-    except (OSError, ValueError, LookupError, TypeError):
-        found = {}
-    if not found:
-        return {}
     from eacl_jax.recognizer.folder import read_settings
 
-    return read_settings(file).modalities
+    return read_settings(locate.find_folder(model, revision) / "config.json")
 
 
 def columns(dialogue: str, speaker: str, text: str, emotion: str) -> dict[str, str]:

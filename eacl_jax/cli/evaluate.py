@@ -186,20 +186,17 @@ def evaluate(
     if report and os.path.realpath(report) == os.path.realpath(path):
         raise UserError(f"--json: {report} is the input; name another file.")
     models = [model, *(also_model or ())]
-    modalities = {
-        name: each
-        for one in reversed(models)
-        for name, each in annotated.modalities_of(one, revision).items()
-    }
     from eacl_jax.cli import compiled, huge_pages, process
 
     # It starts the program anew, which then says once what there is to say of the file.
     huge_pages.use_huge_pages()
+    settings = [annotated.settings_of(one, revision) for one in models]
+    modalities = {name: each for one in reversed(settings) for name, each in one.modalities.items()}
     dialogues = annotated.read(
         path,
         annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
         mapped,
-        task=annotated.task_of(model, revision),
+        task=settings[0].task,
         label_columns=label_columns,
         annotator_columns=annotator_columns,
         separator=label_separator,

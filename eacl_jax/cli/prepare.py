@@ -125,7 +125,7 @@ def prepare(
             path,
             annotated.columns(dialogue_column, speaker_column, text_column, emotion_column),
             mapped,
-            task=annotated.task_of(str(model)),
+            task=annotated.settings_of(str(model)).task,
             label_columns=label_columns,
             annotator_columns=annotator_columns,
             separator=label_separator,
