@@ -101,21 +101,11 @@ def find_columns(
         name one.
     """
     given = {part: name for part, name in (given or {}).items() if name}
+    there = f"its {kind}s are {', '.join(map(repr, header))}"
     found: dict[str, int | None] = {}
     missing = []
-    there = f"its {kind}s are {', '.join(map(repr, header))}"
     for part in parts:
-        columns = [
-            column
-            for column in find_part(header, part, given=given.get(part, ""))
-            if column not in apart
-        ]
-        if not columns and part in MAY_BE_ABSENT and is_absent(given.get(part, "")):
-            found[part] = None
-            continue
-        if part == "emotion" and part in need and part not in given and len(columns) == 1:
-            # A label that somebody added beside what a model answered, or the other way round.
-            columns += [p for p in labels_beside(header, columns[0]) if p not in apart]
+        columns = _candidates(header, part, given, need, apart)
         if len(columns) > 1:
             several = ", ".join(repr(header[column]) for column in columns)
             how = (
@@ -127,33 +117,13 @@ def find_columns(
                 f"{where} has more than one {kind} for the {part}: {several}; {how} ({there})."
             )
         found[part] = columns[0] if columns else None
-        if part == "emotion" and apart and not columns and part not in given:
-            continue
-        if not columns and (part in need or part in given or part != "emotion"):
+        if not columns and not _may_be_absent(part, given, need, apart):
             missing.append(part)
     if missing:
         names = ", ".join(repr(given.get(part, part)) for part in missing)
-        how = " ".join(_named(naming, part) for part in missing)
-        first = " Its first line must name the columns." if kind == "column" else ""
-        if kind == "field" and {"dialogue", "speaker"} & set(missing):
-            first = (
-                " Each utterance must name its dialogue and its speaker; annotation tools keep such"
-                " fields beside the text."
-            )
-        alone = ""
-        absent = [part for part in missing if part in MAY_BE_ABSENT and part not in given]
-        if absent and absent == missing:  # a message each row, and no conversation
-            where_so = "each row stands by itself" if "dialogue" in absent else "nobody is named"
-            named = " ".join(_named(naming, part, ABSENT) for part in absent)
-            alone = f" Where {where_so}: {named}."
-        if "emotion" in missing and "emotion" not in given and labels_named:
-            alone += (
-                f" Where each label has a {kind}, two at least: fill them with 1 and 0, whether an"
-                f" utterance has the label, and name them with {labels_named}."
-            )
         raise UserError(
-            f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."
-            f"{alone}"
+            f"{where} has no {kind} {names}; {there}."
+            f"{_remedy(missing, given, naming, kind, labels_named)}"
         )
     taken = [column for column in found.values() if column is not None]
     twice = {column for column in taken if taken.count(column) > 1}
@@ -163,6 +133,58 @@ def find_columns(
         )
     turns = turns_in(header, (*taken, *apart)) if found["dialogue"] is not None else ()
     return Columns(**found, turns=turns)  # type: ignore[arg-type]  # text is there
+
+
+def _candidates(
+    header: Sequence[str],
+    part: str,
+    given: Mapping[str, str],
+    need: Sequence[str],
+    apart: Sequence[int],
+) -> list[int]:
+    """Columns that could hold a part, from 0; arguments as of `find_columns`."""
+    columns = find_part(header, part, given=given.get(part, ""))
+    columns = [column for column in columns if column not in apart]
+    if part == "emotion" and part in need and part not in given and len(columns) == 1:
+        # A label that somebody added beside what a model answered, or the other way round.
+        columns += [p for p in labels_beside(header, columns[0]) if p not in apart]
+    return columns
+
+
+def _may_be_absent(
+    part: str, given: Mapping[str, str], need: Sequence[str], apart: Sequence[int]
+) -> bool:
+    """Whether a table may be without a part; arguments as of `find_columns`."""
+    if part == "emotion":
+        return part not in given and (bool(apart) or part not in need)
+    return part in MAY_BE_ABSENT and is_absent(given.get(part, ""))
+
+
+def _remedy(
+    missing: Sequence[str], given: Mapping[str, str], naming: str, kind: str, labels_named: str
+) -> str:
+    """What to do about parts that are missing, in sentences; other arguments as of
+    `find_columns`.
+    """
+    remedy = " Its first line must name the columns." if kind == "column" else ""
+    if kind == "field" and {"dialogue", "speaker"} & set(missing):
+        remedy = (
+            " Each utterance must name its dialogue and its speaker; annotation tools keep such"
+            " fields beside the text."
+        )
+    how = " ".join(_named(naming, part) for part in missing)
+    remedy += f" Where they have other names: {how}."
+    absent = [part for part in missing if part in MAY_BE_ABSENT and part not in given]
+    if absent and absent == missing:  # a message each row, and no conversation
+        where_so = "each row stands by itself" if "dialogue" in absent else "nobody is named"
+        named = " ".join(_named(naming, part, ABSENT) for part in absent)
+        remedy += f" Where {where_so}: {named}."
+    if "emotion" in missing and "emotion" not in given and labels_named:
+        remedy += (
+            f" Where each label has a {kind}, two at least: fill them with 1 and 0, whether an"
+            f" utterance has the label, and name them with {labels_named}."
+        )
+    return remedy
 
 
 def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]:
