@@ -85,14 +85,28 @@ def draw_map(
     two (filled), one or several. A label index of C stands for several labels, or none. `what` an
     anchor is called.
     """
-    drawn = gold[places.rows]
-    others = places.points[drawn == len(names)]
-    counts = np.bincount(drawn[drawn < len(names)], minlength=len(names))
     columns = 4 if max(map(len, names)) <= 9 else 3
     figure = new_figure(MAP_WIDTH, 5.5 + 0.26 * -(-(len(names) + 2) // columns))
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
+    _draw_utterances(theme, axes, places.points, gold[places.rows], len(names))
+    of_anchors = np.repeat(np.arange(len(names)), len(places.after) // len(names))
+    for label, first, second in zip(of_anchors, places.before, places.after, strict=True):
+        _draw_anchor(theme, axes, int(label), first, second)
+    _map_legend(theme, figure, names, what, columns)
+    _label_anchors(figure, axes, places.after, of_anchors, names, theme)
+    return figure
+
+
+def _draw_utterances(
+    theme: Theme,
+    axes: Axes,
+    points: Float[np.ndarray, "n 2"],
+    gold: Int[np.ndarray, " n"],
+    classes: int,
+) -> None:
+    others = points[gold == classes]
     if len(others):
         axes.scatter(
             others[:, 0],
@@ -103,9 +117,10 @@ def draw_map(
             alpha=0.5,
             linewidths=0,
         )
+    counts = np.bincount(gold[gold < classes], minlength=classes)
     # The rarest label last, so that the many do not bury the few.
     for label in np.argsort(-counts, kind="stable"):
-        here = places.points[drawn == label]
+        here = points[gold == label]
         axes.scatter(
             here[:, 0],
             here[:, 1],
@@ -115,65 +130,46 @@ def draw_map(
             alpha=0.7,
             linewidths=0,
         )
-    halo = [withStroke(linewidth=4, foreground=theme.surface)]
-    of_anchors = np.repeat(np.arange(len(names)), len(places.after) // len(names))
-    for label, first, second in zip(of_anchors, places.before, places.after, strict=True):
-        colour, marker = _colour(theme, int(label)), _marker(int(label))
-        axes.plot(
-            [first[0], second[0]],
-            [first[1], second[1]],
-            color=theme.ink,
-            linewidth=1.2,
-            zorder=4,
-            path_effects=halo,
-        )
-        axes.scatter(
-            first[0],
-            first[1],
-            s=210,
-            marker=marker,
-            facecolors="none",
-            edgecolors=theme.surface,
-            linewidths=4.5,
-            zorder=5,
-        )
-        axes.scatter(
-            second[0],
-            second[1],
-            s=110,
-            marker=marker,
-            facecolors=colour,
-            edgecolors=theme.ink,
-            linewidths=1.4,
-            zorder=6,
-        )
-        axes.scatter(
-            first[0],
-            first[1],
-            s=210,
-            marker=marker,
-            facecolors="none",
-            edgecolors=colour,
-            linewidths=2.2,
-            zorder=7,
-        )
-    keys = [
-        Line2D([], [], linestyle="", marker=_marker(i), markersize=7, color=_colour(theme, i))
-        for i in range(len(names))
-    ]
-    keys.append(
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="o",
-            markersize=11,
-            markerfacecolor="none",
-            color=theme.ink,
-            markeredgewidth=2,
-        )
+
+
+def _draw_anchor(
+    theme: Theme,
+    axes: Axes,
+    label: int,
+    first: Float[np.ndarray, "2"],
+    second: Float[np.ndarray, "2"],
+) -> None:
+    """Where one is in both stages, and a line between."""
+    colour, marker = _colour(theme, label), _marker(label)
+    axes.plot(
+        [first[0], second[0]],
+        [first[1], second[1]],
+        color=theme.ink,
+        linewidth=1.2,
+        zorder=4,
+        path_effects=[withStroke(linewidth=4, foreground=theme.surface)],
     )
-    keys.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=theme.ink))
+    hollow: dict[str, Any] = {"s": 210, "marker": marker, "facecolors": "none"}
+    axes.scatter(first[0], first[1], edgecolors=theme.surface, linewidths=4.5, zorder=5, **hollow)
+    axes.scatter(
+        second[0],
+        second[1],
+        s=110,
+        marker=marker,
+        facecolors=colour,
+        edgecolors=theme.ink,
+        linewidths=1.4,
+        zorder=6,
+    )
+    axes.scatter(first[0], first[1], edgecolors=colour, linewidths=2.2, zorder=7, **hollow)
+
+
+def _map_legend(
+    theme: Theme, figure: Figure, names: Sequence[str], what: str, columns: int
+) -> None:
+    keys = [_key(_marker(label), 7, _colour(theme, label)) for label in range(len(names))]
+    keys.append(_key("o", 11, theme.ink, markerfacecolor="none", markeredgewidth=2))
+    keys.append(_key("o", 8, theme.ink))
     # A legend leaves out texts that start with "_", so they are filled in afterwards.
     legend = figure.legend(
         keys,
@@ -189,8 +185,10 @@ def draw_map(
         legend.get_texts(), [*names, f"{what}, stage one", f"{what}, stage two"], strict=True
     ):
         text.set_text(name)
-    _label_anchors(figure, axes, places.after, of_anchors, names, theme)
-    return figure
+
+
+def _key(marker: str, size: float, colour: str, **more: Any) -> Line2D:
+    return Line2D([], [], linestyle="", marker=marker, markersize=size, color=colour, **more)
 
 
 _TOGETHER = 80.0
