@@ -325,39 +325,12 @@ def prepare(
     may_leave_out = mesh is None
     mesh = make_mesh() if mesh is None else mesh
     loaded = load(config) if loaded is None else loaded
-    # Of the encoder only random weights depend on the seed.
-    of, needed = (
-        (c.data, c.encoder, c.seed if c.encoder.random_weights else None) for c in (loaded, config)
-    )
-    if of != needed:
-        raise ValueError("`loaded` is of another corpus or encoder than the configuration names")
+    _check_loaded(config, loaded)
+    _check_fits(config, loaded)
     corpus, pretrained = loaded.corpus, loaded.pretrained
-    longest = pretrained.module.max_length
-    if longest is not None and config.prompt.max_tokens > longest:
-        raise SettingsError(
-            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path}"
-            f" reads at most {longest} tokens."
-        )
-    check_task(config, corpus)
-    check_words(pretrained.tokenizer, corpus.taxonomy)
-    modalities = modalities_of(corpus, config.features)
-    if modalities and loaded.others:
-        raise SettingsError(
-            "config.data.also: the other corpora do not have the features beside the text that this"
-            f" run reads ({', '.join(modalities)}); leave it empty, or set features.fusion=none."
-        )
+    modalities = _modalities(config, loaded)
     thirds = _thirds(config, corpus, modalities)
-    examples = _examples(config, loaded, _in_words(corpus, thirds), tuple(thirds))
-    if modalities and not thirds:
-        examples = {
-            split: put_features(
-                items, [("", each) for each in annotated(corpus.splits[split])], modalities
-            )
-            for split, items in examples.items()
-        }
-    warn_about(
-        (example for items in examples.values() for example in items), config.prompt.max_tokens
-    )
+    examples = _own_examples(config, loaded, modalities, thirds)
     mesh = _devices_used(
         mesh,
         config,
@@ -366,18 +339,7 @@ def prepare(
         words=tuple(thirds),
         may_leave_out=may_leave_out,
     )
-    model = Model(
-        pretrained.module,
-        len(corpus.taxonomy),
-        config.model,
-        readout=config.readout,
-        classifies=config.classifies,
-        modalities={} if thirds else modalities,
-        features=config.features,
-        rngs=nnx.Rngs(config.seed),
-    )
-    graphdef, state = nnx.split(model, nnx.Param)
-    params = nnx.to_pure_dict(state)
+    graphdef, params = _new_model(config, loaded, {} if thirds else modalities)
     log.info(
         "%s: %s examples", corpus.name, {split: len(items) for split, items in examples.items()}
     )
@@ -396,7 +358,7 @@ def prepare(
             config.stage_one, trained, pretrained.module, text=config.features.text
         ),
         depths=nnx.to_pure_dict(pretrained.module.depths()),
-        labels=label_batch(pretrained.tokenizer, corpus.taxonomy, longest),
+        labels=label_batch(pretrained.tokenizer, corpus.taxonomy, pretrained.module.max_length),
         others=others,
         modalities=modalities,
         thirds=thirds,
@@ -404,6 +366,83 @@ def prepare(
         inputs=loaded.inputs,
         shared=loaded.compiled(config, mesh),
     )
+
+
+def _check_loaded(config: Config, loaded: Loaded) -> None:
+    """Raises `ValueError` where it is of another corpus or encoder."""
+    # Of the encoder only random weights depend on the seed.
+    of, needed = (
+        (c.data, c.encoder, c.seed if c.encoder.random_weights else None) for c in (loaded, config)
+    )
+    if of != needed:
+        raise ValueError("`loaded` is of another corpus or encoder than the configuration names")
+
+
+def _check_fits(config: Config, loaded: Loaded) -> None:
+    """Raises `UserError` where a setting does not fit the encoder or the corpus, or labels of it
+    cannot be distinguished.
+    """
+    longest = loaded.pretrained.module.max_length
+    if longest is not None and config.prompt.max_tokens > longest:
+        raise SettingsError(
+            f"config.prompt.max_tokens is {config.prompt.max_tokens}, but {config.encoder.path}"
+            f" reads at most {longest} tokens."
+        )
+    check_task(config, loaded.corpus)
+    check_words(loaded.pretrained.tokenizer, loaded.corpus.taxonomy)
+
+
+def _modalities(config: Config, loaded: Loaded) -> dict[str, Modality]:
+    """Whose features the run reads. Raises `UserError` where it cannot."""
+    modalities = modalities_of(loaded.corpus, config.features)
+    if modalities and loaded.others:
+        raise SettingsError(
+            "config.data.also: the other corpora do not have the features beside the text that this"
+            f" run reads ({', '.join(modalities)}); leave it empty, or set features.fusion=none."
+        )
+    return modalities
+
+
+def _own_examples(
+    config: Config,
+    loaded: Loaded,
+    modalities: Mapping[str, Modality],
+    thirds: Mapping[str, Thirds],
+) -> Mapping[str, list[Example]]:
+    """Of the run's own corpus, by split, with the features that it reads."""
+    corpus = loaded.corpus
+    examples = _examples(config, loaded, _in_words(corpus, thirds), tuple(thirds))
+    if modalities and not thirds:
+        examples = {
+            split: put_features(
+                items, [("", each) for each in annotated(corpus.splits[split])], modalities
+            )
+            for split, items in examples.items()
+        }
+    warn_about(
+        (example for items in examples.values() for example in items), config.prompt.max_tokens
+    )
+    return examples
+
+
+def _new_model(
+    config: Config, loaded: Loaded, modalities: Mapping[str, Modality]
+) -> tuple[Any, dict[str, Any]]:
+    """The static half of a model of which nothing is trained yet, and its parameters;
+    `modalities` are those whose features join after the readout.
+    """
+    model = Model(
+        loaded.pretrained.module,
+        len(loaded.corpus.taxonomy),
+        config.model,
+        readout=config.readout,
+        classifies=config.classifies,
+        modalities=modalities,
+        features=config.features,
+        rngs=nnx.Rngs(config.seed),
+    )
+    graphdef, state = nnx.split(model, nnx.Param)
+    return graphdef, nnx.to_pure_dict(state)
 
 
 def _examples(
