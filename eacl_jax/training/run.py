@@ -25,12 +25,15 @@ from eacl_jax import corpora, encoders, reports
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.others import load_others
 from eacl_jax.data.pieces import pieces_a_word
-from eacl_jax.dialogue import SPLITS, Dialogue, counted
+from eacl_jax.dialogue import SPLITS, Dialogue, counted, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import described
 from eacl_jax.files import local, stores, whole
+from eacl_jax.model.abstention import LabelSets
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.jax_runtime import JaxRuntime, parts_of
 from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -280,57 +283,7 @@ def _leave(
         )
     said = []
     if "model" in keep:
-        trained = _trained_on(experiment)
-        recognizer = EmotionRecognizer.from_training(
-            experiment.config,
-            experiment.corpus.taxonomy,
-            tokenizer=experiment.tokenizer,
-            encoder_config=experiment.encoder_config,
-            graphdef=experiment.graphdef,
-            params=stages[Stage.TWO].params,
-            anchors=anchors,
-            calibration={
-                stage.value: found.calibration.temperature for stage, found in answered.items()
-            },
-            offsets={
-                stage.value: found.answering.offsets
-                for stage, found in answered.items()
-                if found.answering.offsets
-            },
-            calibration_without_offsets={
-                stage.value: found.plain_temperature
-                for stage, found in answered.items()
-                if found.plain_temperature is not None
-            },
-            decisions={
-                stage.value: found.answering.decisions
-                for stage, found in answered.items()
-                if isinstance(found.answering, SeveralAnswering) and found.answering.decisions
-            },
-            modalities=experiment.modalities,
-            thirds=experiment.thirds,
-            chain=answered[Stage.TWO].chain,
-            sets=sets,
-            facts=Facts.of_run(
-                experiment.config,
-                experiment.corpus,
-                {
-                    split: experiment.task.members(experiment.gold(split)).sum(axis=0)
-                    for split in experiment.examples
-                },
-                results,
-                also={each.corpus.name: len(each.examples) for each in experiment.others},
-                pieces=pieces_a_word(
-                    experiment.tokenizer,
-                    [said.text for dialogue in trained for said in dialogue.utterances],
-                ),
-            ),
-            learnt=(
-                Learnt(whole=not experiment.config.distil.teachers)
-                .and_("trained", trained)
-                .and_("chosen", experiment.corpus.splits["dev"])
-            ),
-        )
+        recognizer = _recognizer(experiment, stages, answered, sets, results)
         recognizer.save_pretrained(workdir / "model")
         said.append(f"model    {context.named(workdir / 'model')}")
         matrices, encoder = stages[Stage.ONE].matrices, experiment.config.encoder
@@ -361,6 +314,70 @@ def _leave(
     if said:
         say(console, "\n".join(said))
     return results
+
+
+def _recognizer(
+    experiment: Experiment,
+    stages: Mapping[Stage, StageResult],
+    answered: Mapping[Stage, Answered],
+    sets: LabelSets | None,
+    results: Results,
+) -> EmotionRecognizer:
+    """The recognizer that the run ends with."""
+    config, corpus = experiment.config, experiment.corpus
+    settings = Settings.of_run(
+        config,
+        corpus.taxonomy,
+        calibration={
+            stage.value: found.calibration.temperature for stage, found in answered.items()
+        },
+        offsets={
+            stage.value: found.answering.offsets
+            for stage, found in answered.items()
+            if found.answering.offsets
+        },
+        calibration_without_offsets={
+            stage.value: found.plain_temperature
+            for stage, found in answered.items()
+            if found.plain_temperature is not None
+        },
+        decisions={
+            stage.value: found.answering.decisions
+            for stage, found in answered.items()
+            if isinstance(found.answering, SeveralAnswering) and found.answering.decisions
+        },
+        modalities=dict(experiment.modalities),
+        thirds=dict(experiment.thirds),
+        chain=answered[Stage.TWO].chain,
+        sets=sets,
+    )
+    parts = parts_of(config, experiment.graphdef, stages[Stage.TWO].params)
+    trained = _trained_on(experiment)
+    return EmotionRecognizer(
+        settings,
+        JaxRuntime(settings, parts, batch_size=config.batch.eval_batch_size),
+        tokenizer=experiment.tokenizer,
+        encoder_config=dict(experiment.encoder_config),
+        anchors={stage.value: found.anchors for stage, found in stages.items()},
+        facts=Facts.of_run(
+            config,
+            corpus,
+            {
+                split: experiment.task.members(experiment.gold(split)).sum(axis=0)
+                for split in experiment.examples
+            },
+            results,
+            also={each.corpus.name: len(each.examples) for each in experiment.others},
+            pieces=pieces_a_word(
+                experiment.tokenizer, [each.text for each in utterances_of(trained)]
+            ),
+        ),
+        learnt=(
+            Learnt(whole=not config.distil.teachers)
+            .and_("trained", trained)
+            .and_("chosen", corpus.splits["dev"])
+        ),
+    )
 
 
 def _trained_on(experiment: Experiment) -> list[Dialogue]:
