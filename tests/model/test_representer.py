@@ -147,7 +147,7 @@ def test_mean_learns_with_padding_and_padding_counts_nothing(loaded, layout):
     batch = batches(examples)[layout]
     loss = jax.jit(
         jax.value_and_grad(
-            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
+            objective.StageOneLoss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )
