@@ -114,9 +114,8 @@ def measure(name: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]
         jax.random.key(1), (labels, params["predictor"]["kernel"].shape[0])
     )
     constants, mesh = {"label_encodings": encodings}, make_mesh(1)
-    gradients = objective.stage_one_value_and_grad(
-        partial(nnx.merge, graphdef), Words(), LossConfig()
-    )
+    loss = objective.StageOneLoss(partial(nnx.merge, graphdef), Words(), LossConfig())
+    gradients = loss.value_and_grad()
     if settings["lora_rank"]:
         adapted = EncoderConfig(lora_rank=settings["lora_rank"])
         constants[lora.BASE] = params.pop("encoder")

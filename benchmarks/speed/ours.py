@@ -69,7 +69,7 @@ class Training(Counted):
         state = loop.create_state(experiment.params, constants, optimizer)
         self._state = put(state, replicated(self._mesh))
         gradients = self.counted(
-            objective.stage_one_value_and_grad(experiment.merge, source, config.loss)
+            objective.StageOneLoss(experiment.merge, source, config.loss).value_and_grad()
         )
         self._step: Any = loop.make_train_step(gradients, optimizer, self._mesh)
         self._make = batch_maker(

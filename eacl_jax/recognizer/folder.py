@@ -14,13 +14,21 @@ Of this, what JAX has no part in; the weights are read and written by `weights`.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from eacl_jax.config import EncoderDtype, FeaturesConfig, ModelConfig, PromptConfig, Readout, Stage
+from eacl_jax.config import (
+    Config,
+    EncoderDtype,
+    FeaturesConfig,
+    ModelConfig,
+    PromptConfig,
+    Readout,
+    Stage,
+)
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.dialogue import TaskName, Taxonomy
 from eacl_jax.errors import UserError
@@ -94,6 +102,33 @@ class Settings:
     thirds: dict[str, Thirds] = dataclasses.field(default_factory=dict)
     chain: Chain | None = None
     sets: LabelSets | None = None
+
+    @classmethod
+    def of_run(cls, config: Config, taxonomy: Taxonomy, **found: Any) -> Self:
+        """Those of a run's model.
+
+        Args:
+          config: of the run.
+          taxonomy: of its corpus.
+          **found: the other attributes, which it found out; with `decisions` an utterance may have
+            several labels.
+        """
+        return cls(
+            labels=taxonomy.labels,
+            words=taxonomy.words,
+            prompt=config.prompt,
+            model=config.model,
+            readout=config.readout,
+            trailing_space=config.compat.trailing_space,
+            temperature=config.loss.temperature,
+            encoder_dtype=config.encoder.dtype,
+            anchor_encoding=config.anchor_encoding,
+            anchors_per_label=config.anchors_per_label,
+            head="predictor" if config.classifies else "mapping",
+            task="multi" if found.get("decisions") else "single",
+            features=config.features,
+            **found,
+        )
 
     @property
     def fused(self) -> dict[str, Modality]:

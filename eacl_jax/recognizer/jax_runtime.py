@@ -28,6 +28,21 @@ from eacl_jax.recognizer.runtime import JAX
 from eacl_jax.recognizer.weights import read_heads, write_folder
 
 
+class Trained(NamedTuple):
+    """The parts of a trained model that a recognizer needs.
+
+    Attributes:
+      graphdef: static half of the `Representer`.
+      params: its parameters, arrays of the host or of devices.
+      label_encoder: gives the encoder for words of other labels; None: the trained one encodes
+        them, or nothing does (`Settings.made_of_words`).
+    """
+
+    graphdef: Any
+    params: Any
+    label_encoder: Callable[[], encoders.Encoder] | None = None
+
+
 class JaxRuntime:
     """See `Runtime`; each shape of batch is compiled once.
 
@@ -45,16 +60,23 @@ class JaxRuntime:
     def __init__(
         self,
         settings: Settings,
-        graphdef: Any,
-        params: Any,
+        parts: Trained,
         *,
-        label_encoder: Callable[[], encoders.Encoder] | None = None,
         batch_size: int = 64,
         mesh: Mesh | None = None,
     ) -> None:
-        """Args as of `EmotionRecognizer`."""
+        """Puts the model on its devices.
+
+        Args:
+          settings: of the model.
+          parts: of it.
+          batch_size: utterances encoded at once, about.
+          mesh: devices; None: all of this process. Over devices of several processes, all of these
+            have to ask the same.
+        """
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        graphdef, params, label_encoder = parts
         self.precision, self._threads = settings.encoder_dtype, Threads()
         self.label_encoder = None if label_encoder is None else functools.cache(label_encoder)
         mesh = local_mesh() if mesh is None else mesh
@@ -124,14 +146,6 @@ class JaxRuntime:
             encoder_config=encoder_config,
             tokenizer=tokenizer,
         )
-
-
-class Trained(NamedTuple):
-    """The parts of a trained model that a recognizer needs, as the constructor has them."""
-
-    graphdef: Any
-    params: Any
-    label_encoder: Callable[[], encoders.Encoder] | None
 
 
 def parts_of(config: Config, graphdef: Any, params: Any) -> Trained:

@@ -98,9 +98,7 @@ class OnnxRuntime:
         from eacl_jax.recognizer import jax_runtime
 
         parts = jax_runtime.load(self._folder, self._settings).parts
-        return jax_runtime.JaxRuntime(
-            self._settings, parts.graphdef, parts.params, label_encoder=parts.label_encoder
-        )
+        return jax_runtime.JaxRuntime(self._settings, parts)
 
 
 def check_installed(runtime: str = ONNX) -> None:

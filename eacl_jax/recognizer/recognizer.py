@@ -4,14 +4,14 @@ corpus is not needed.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eacl_jax.config import Config, Stage
+from eacl_jax.config import Stage
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
@@ -30,14 +30,12 @@ from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance, utterances_of
 from eacl_jax.errors import LabelsError, UserError
 from eacl_jax.features.given import all_with_flat_features
-from eacl_jax.features.modality import Modality, check_modalities
-from eacl_jax.features.words import Thirds, described
+from eacl_jax.features.modality import check_modalities
+from eacl_jax.features.words import described
 from eacl_jax.files import local, stores, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.records import read_json
-from eacl_jax.model.abstention import LabelSets
-from eacl_jax.model.chain import Chain
-from eacl_jax.model.decisions import Decisions, SeveralAnswering
+from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
@@ -57,7 +55,6 @@ log = logging.getLogger(__name__)
 
 # JAX and what imports it stand in the functions that need them: a recognizer may answer without.
 if TYPE_CHECKING:
-    from eacl_jax.encoders import Encoder
     from eacl_jax.model.mesh import Mesh
 
 
@@ -86,66 +83,25 @@ class EmotionRecognizer:
     def __init__(
         self,
         settings: Settings,
-        graphdef: Any,
-        params: Any,
-        *,
-        tokenizer: Any,
-        encoder_config: dict[str, Any],
-        anchors: dict[str, np.ndarray],
-        label_encoder: "Callable[[], Encoder] | None" = None,
-        facts: Facts | None = None,
-        learnt: Learnt | None = None,
-        batch_size: int = 64,
-        mesh: "Mesh | None" = None,
-    ) -> None:
-        """With the model in JAX. Use `from_pretrained`.
-
-        Args:
-          settings: labels, prompt and readout.
-          graphdef: static half of the `Representer`.
-          params: its parameters, arrays of the host or of devices.
-          tokenizer: the encoder's.
-          encoder_config: the encoder's config.json.
-          anchors: float32 [C k, m] by stage, `stage_one` and `stage_two`; the latter predicts.
-          label_encoder: gives the encoder for words of other labels; None: the trained one encodes
-            them, or nothing does (`Settings.made_of_words`).
-          facts: of the run that it comes from, for its card.
-          learnt: what it has learnt from.
-          batch_size: utterances encoded at once, about.
-          mesh: devices; None: all of this process. Over devices of several processes, all of these
-            have to ask the same.
-        """
-        from eacl_jax.recognizer.jax_runtime import JaxRuntime
-
-        runtime = JaxRuntime(
-            settings,
-            graphdef,
-            params,
-            label_encoder=label_encoder,
-            batch_size=batch_size,
-            mesh=mesh,
-        )
-        self._begin(
-            settings,
-            runtime,
-            tokenizer=tokenizer,
-            encoder_config=encoder_config,
-            anchors=anchors,
-            facts=facts,
-            learnt=learnt,
-        )
-
-    def _begin(
-        self,
-        settings: Settings,
         runtime: Runtime,
         *,
         tokenizer: Any,
         encoder_config: dict[str, Any],
         anchors: dict[str, np.ndarray],
-        facts: Facts | None,
-        learnt: Learnt | None,
+        facts: Facts | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
+        """Use `from_pretrained`.
+
+        Args:
+          settings: labels, prompt and readout.
+          runtime: the model's.
+          tokenizer: the encoder's.
+          encoder_config: the encoder's config.json.
+          anchors: float32 [C k, m] by stage, `stage_one` and `stage_two`; the latter predicts.
+          facts: of the run that it comes from, for its card.
+          learnt: what it has learnt from.
+        """
         self.settings, self.runtime = settings, runtime
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
@@ -158,84 +114,6 @@ class EmotionRecognizer:
             settings.prompt,
             readout=settings.readout,
             trailing_space=settings.trailing_space,
-        )
-
-    @classmethod
-    def from_training(
-        cls,
-        config: Config,
-        taxonomy: Taxonomy,
-        *,
-        tokenizer: Any,
-        encoder_config: Any,
-        graphdef: Any,
-        params: Any,
-        anchors: dict[str, np.ndarray],
-        calibration: dict[str, float],
-        offsets: dict[str, tuple[float, ...]] | None = None,
-        calibration_without_offsets: dict[str, float] | None = None,
-        decisions: dict[str, Decisions] | None = None,
-        modalities: Mapping[str, Modality] | None = None,
-        thirds: Mapping[str, Thirds] | None = None,
-        chain: Chain | None = None,
-        sets: LabelSets | None = None,
-        facts: Facts | None = None,
-        learnt: Learnt | None = None,
-    ) -> "EmotionRecognizer":
-        """The recognizer that a run ends with. The pretrained encoder, from which anchors were
-        made, is read again.
-
-        Args:
-          config: of the run.
-          taxonomy: of its corpus.
-          tokenizer: the encoder's.
-          encoder_config: the encoder's config.json.
-          graphdef: static half of the Model.
-          params: its parameters.
-          anchors: as in the constructor.
-          calibration, offsets, calibration_without_offsets: see `Settings`.
-          decisions: likewise; with them an utterance may have several labels.
-          modalities, thirds, chain, sets: likewise.
-          facts: of the run.
-          learnt: what the run learned from.
-        """
-        settings = Settings(
-            labels=taxonomy.labels,
-            words=taxonomy.words,
-            prompt=config.prompt,
-            model=config.model,
-            readout=config.readout,
-            trailing_space=config.compat.trailing_space,
-            temperature=config.loss.temperature,
-            encoder_dtype=config.encoder.dtype,
-            anchor_encoding=config.anchor_encoding,
-            calibration=calibration,
-            anchors_per_label=config.anchors_per_label,
-            offsets=offsets or {},
-            calibration_without_offsets=calibration_without_offsets or {},
-            task="multi" if decisions else "single",
-            decisions=decisions or {},
-            head="predictor" if config.classifies else "mapping",
-            modalities=dict(modalities or {}),
-            features=config.features,
-            thirds=dict(thirds or {}),
-            chain=chain,
-            sets=sets,
-        )
-        from eacl_jax.recognizer.jax_runtime import parts_of
-
-        parts = parts_of(config, graphdef, params)
-        return cls(
-            settings,
-            parts.graphdef,
-            parts.params,
-            tokenizer=tokenizer,
-            encoder_config=dict(encoder_config),
-            anchors=anchors,
-            label_encoder=parts.label_encoder,
-            facts=facts,
-            learnt=learnt,
-            batch_size=config.batch.eval_batch_size,
         )
 
     @classmethod
@@ -263,7 +141,8 @@ class EmotionRecognizer:
             to be prepared, and the model's card states what they cost.
           revision: branch, tag or commit of a hub id.
           batch_size: utterances encoded at once, about; other runtimes than JAX choose themselves.
-          mesh: devices of JAX, see the constructor; who unpickles the recognizer uses its own.
+          mesh: devices of JAX; None: all of this process. Over devices of several processes, all of
+            these have to ask the same. Who unpickles the recognizer uses its own.
 
         Raises:
           UserError: a file is missing or damaged, or files do not belong together; or there is no
@@ -292,21 +171,17 @@ class EmotionRecognizer:
     def _in_jax(
         cls, folder: Path, settings: Settings, batch_size: int, mesh: "Mesh | None"
     ) -> "EmotionRecognizer":
-        from eacl_jax.recognizer.jax_runtime import load
+        from eacl_jax.recognizer.jax_runtime import JaxRuntime, load
 
         loaded = load(folder, settings)
         return cls(
             settings,
-            loaded.parts.graphdef,
-            loaded.parts.params,
+            JaxRuntime(settings, loaded.parts, batch_size=batch_size, mesh=mesh),
             tokenizer=loaded.tokenizer,
             encoder_config=loaded.encoder_config,
             anchors=loaded.anchors,
-            label_encoder=loaded.parts.label_encoder,
             facts=Facts.read(folder),
             learnt=Learnt.read(folder),
-            batch_size=batch_size,
-            mesh=mesh,
         )
 
     @classmethod
@@ -315,8 +190,7 @@ class EmotionRecognizer:
     ) -> "EmotionRecognizer":
         from eacl_jax.recognizer.onnx_runtime import load
 
-        recognizer = object.__new__(cls)
-        recognizer._begin(
+        return cls(
             settings,
             load(folder, settings, runtime=runtime, precision=precision),
             tokenizer=read_tokenizer(folder / "encoder"),
@@ -325,7 +199,6 @@ class EmotionRecognizer:
             facts=Facts.read(folder),
             learnt=Learnt.read(folder),
         )
-        return recognizer
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model folder with its card, or replaces one; where that fails, what was there

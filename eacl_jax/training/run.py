@@ -18,41 +18,31 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 
-from eacl_jax import corpora, encoders, reports
+from eacl_jax import corpora, encoders
 from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.others import load_others
-from eacl_jax.data.pieces import pieces_a_word
-from eacl_jax.dialogue import SPLITS, Dialogue, counted
+from eacl_jax.dialogue import SPLITS, counted
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import described
 from eacl_jax.files import local, stores, whole
-from eacl_jax.model.decisions import SeveralAnswering
-from eacl_jax.recognizer.facts import Facts
-from eacl_jax.recognizer.learnt import Learnt
-from eacl_jax.recognizer.lora_folder import save_lora
-from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import processes, run_folder, teachers
-from eacl_jax.training.abstaining import abstention
-from eacl_jax.training.answers import Answered, answer, outputs_of
+from eacl_jax.training.answers import outputs_of
 from eacl_jax.training.cost import Clock, trained_parameters, write_cost
 from eacl_jax.training.experiment import Experiment, Loaded, prepare
 from eacl_jax.training.loop import NonFiniteLossError, StopRequest
 from eacl_jax.training.mirror import Mirror, mirrored
-from eacl_jax.training.modalities import LeftOut, compare_modalities, leave_out
+from eacl_jax.training.modalities import leave_out
 from eacl_jax.training.outputs import write_outputs
+from eacl_jax.training.products import PRODUCTS, Finished, write_products
 from eacl_jax.training.recording import MetricsLog, say
-from eacl_jax.training.results import print_results, summarize
-from eacl_jax.training.sequence import with_chain
-from eacl_jax.training.stage import StageContext, StageResult, Watch
+from eacl_jax.training.results import print_results
+from eacl_jax.training.stage import StageContext, Watch
 from eacl_jax.training.stage_one import run_stage_one
 from eacl_jax.training.stage_two import run_stage_two
 from eacl_jax.training.training_sets import TrainingSet
-
-PRODUCTS = ("model", "report")
 
 
 def train(
@@ -236,8 +226,8 @@ def _run(
 
     def leave() -> dict[str, Any]:
         try:
-            stages = {Stage.ONE: first, Stage.TWO: second}
-            return _leave(experiment, context, stages, reps, without, keep, clock).to_json()
+            finished = Finished.of(experiment, {Stage.ONE: first, Stage.TWO: second}, reps, without)
+            return _leave(experiment, context, finished, keep, clock).to_json()
         except UserError:
             raise
         except Exception as error:
@@ -250,133 +240,35 @@ def _run(
 def _leave(
     experiment: Experiment,
     context: StageContext,
-    stages: Mapping[Stage, StageResult],
-    reps: Mapping[str, Float[np.ndarray, "N m"]],
-    without: LeftOut | None,
+    finished: Finished,
     keep: Collection[str],
     clock: Clock,
 ) -> Results:
     """Writes what is left for people and programs."""
-    console, workdir = context.console, context.workdir
-    anchors = {stage.value: found.anchors for stage, found in stages.items()}
-    answered = {
-        stage: answer(experiment, reps, found.anchors, found.affine, found.biases)
-        for stage, found in stages.items()
-    }
-    answered[Stage.TWO], sequence = with_chain(
-        experiment, answered[Stage.TWO], reps, anchors[Stage.TWO.value]
-    )
-    modalities = compare_modalities(
-        experiment, without, answered[Stage.TWO], anchors[Stage.TWO.value]
-    )
-    sets, abstained = abstention(experiment, answered[Stage.TWO])
-    results = summarize(experiment, stages, answered, modalities, sequence, abstained)
-    write_outputs(workdir, outputs_of(experiment, reps["test"], anchors, answered))
-    # The encoder is read again, for label words to come.
-    if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
-        raise UserError(
-            f"the files of the encoder {experiment.config.encoder.path} changed while the run went"
-            " on; put the former ones back and run the same command again."
-        )
-    said = []
-    if "model" in keep:
-        trained = _trained_on(experiment)
-        recognizer = EmotionRecognizer.from_training(
-            experiment.config,
-            experiment.corpus.taxonomy,
-            tokenizer=experiment.tokenizer,
-            encoder_config=experiment.encoder_config,
-            graphdef=experiment.graphdef,
-            params=stages[Stage.TWO].params,
-            anchors=anchors,
-            calibration={
-                stage.value: found.calibration.temperature for stage, found in answered.items()
-            },
-            offsets={
-                stage.value: found.answering.offsets
-                for stage, found in answered.items()
-                if found.answering.offsets
-            },
-            calibration_without_offsets={
-                stage.value: found.plain_temperature
-                for stage, found in answered.items()
-                if found.plain_temperature is not None
-            },
-            decisions={
-                stage.value: found.answering.decisions
-                for stage, found in answered.items()
-                if isinstance(found.answering, SeveralAnswering) and found.answering.decisions
-            },
-            modalities=experiment.modalities,
-            thirds=experiment.thirds,
-            chain=answered[Stage.TWO].chain,
-            sets=sets,
-            facts=Facts.of_run(
-                experiment.config,
-                experiment.corpus,
-                {
-                    split: experiment.task.members(experiment.gold(split)).sum(axis=0)
-                    for split in experiment.examples
-                },
-                results,
-                also={each.corpus.name: len(each.examples) for each in experiment.others},
-                pieces=pieces_a_word(
-                    experiment.tokenizer,
-                    [said.text for dialogue in trained for said in dialogue.utterances],
-                ),
-            ),
-            learnt=(
-                Learnt(whole=not experiment.config.distil.teachers)
-                .and_("trained", trained)
-                .and_("chosen", experiment.corpus.splits["dev"])
-            ),
-        )
-        recognizer.save_pretrained(workdir / "model")
-        said.append(f"model    {context.named(workdir / 'model')}")
-        matrices, encoder = stages[Stage.ONE].matrices, experiment.config.encoder
-        # Weights that were drawn are in no file that could be named.
-        if matrices is not None and not encoder.random_weights:
-            save_lora(workdir / "adapter", workdir / "model", recognizer, matrices, encoder)
-            said.append(f"adapter  {context.named(workdir / 'adapter')}")
-    if "report" in keep:
-        page = reports.write_report(
-            workdir / "report",
-            config=experiment.config.to_dict(),
-            corpus=experiment.corpus.name,
-            labels=experiment.corpus.taxonomy.labels,
-            results=results.to_json(),
-            history=MetricsLog(workdir / "metrics.jsonl").rows(),
-            gold=experiment.gold("test"),
-            predictions={stage.value: found.answers["test"] for stage, found in answered.items()},
-            representations=reps["test"],
-            anchors=anchors,
-            **_probabilities(answered[Stage.TWO]),
-        )
-        said.insert(0, f"report   {context.named(page)}")
+    console, workdir, results = context.console, context.workdir, finished.results
+    answers = outputs_of(experiment, finished.reps["test"], finished.anchors, finished.answered)
+    write_outputs(workdir, answers)
+    _check_encoder(experiment)
+    lines = write_products(experiment, context, finished, keep)
     write_cost(workdir, clock.cost(experiment, MetricsLog(workdir / "metrics.jsonl").rows()))
     whole.write_json(workdir / run_folder.RESULTS, results.to_json())
     if context.mirror is not None:
         context.mirror.flush()
     print_results(results, console)
-    if said:
-        say(console, "\n".join(said))
+    if lines:
+        say(console, "\n".join(lines))
     return results
 
 
-def _trained_on(experiment: Experiment) -> list[Dialogue]:
-    corpora = experiment.corpus, *(each.corpus for each in experiment.others)
-    return [dialogue for corpus in corpora for dialogue in corpus.splits["train"]]
-
-
-def _probabilities(answered: Answered) -> dict[str, Any]:
-    """What the report shows of how several labels are decided; nothing of one."""
-    answering = answered.answering
-    if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
-        return {}
-    return {
-        "probabilities": answered.probabilities("test"),
-        "thresholds": answering.decisions.thresholds,
-    }
+def _check_encoder(experiment: Experiment) -> None:
+    """Raises `UserError` where the encoder's files are others than at the start: they are read
+    again, for label words to come.
+    """
+    if encoders.identify(experiment.config.encoder) != experiment.encoder_identity:
+        raise UserError(
+            f"the files of the encoder {experiment.config.encoder.path} changed while the run went"
+            " on; put the former ones back and run the same command again."
+        )
 
 
 def _announce(experiment: Experiment, context: StageContext) -> None:

@@ -27,7 +27,7 @@ from eacl_jax.training.lora import (
     lora_value_and_grad,
     whole,
 )
-from eacl_jax.training.objective import stage_one_value_and_grad
+from eacl_jax.training.objective import StageOneLoss
 from eacl_jax.training.optim import Averaged, Rates, stage_one_optimizer
 from eacl_jax.training.soup import BestEpochs, LastEpochs, Soup
 from eacl_jax.training.stage import (
@@ -77,7 +77,7 @@ class _Compiled:
 
         def gradient(learnt: TrainingSet) -> Callable[..., Any]:
             other = None if learnt is experiment.main_set else learnt.corpus.name
-            found = stage_one_value_and_grad(
+            loss = StageOneLoss(
                 merge if other is None else as_of(other, merge),
                 learnt.source,
                 config.loss,
@@ -85,9 +85,9 @@ class _Compiled:
                 rarity=learnt.rarity,
                 constant_for_no_positive=config.compat.constant_for_no_positive,
                 binary=learnt.task.several,
-                chunks=config.stage_one.chunks,
                 mesh=experiment.mesh,
             )
+            found = loss.value_and_grad(config.stage_one.chunks)
             if other is not None:
                 found = constants_of(other, found)
             # Outermost, as the base is in the constants of all.

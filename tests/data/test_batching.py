@@ -339,7 +339,7 @@ def test_packed_and_padded_give_the_same_loss_and_gradients(network):
     lengths = [5, 60, 17, 33, 8, 41, 12]
     loss = jax.jit(
         jax.value_and_grad(
-            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
+            objective.StageOneLoss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )

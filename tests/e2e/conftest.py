@@ -105,16 +105,11 @@ def figures_without_pixels(monkeypatch) -> None:
 @pytest.fixture
 def traces(monkeypatch) -> list[tuple[int, ...]]:
     """The shape of the batch at each trace of stage one's loss, as they come."""
-    noted, original = [], objective.stage_one_loss
+    noted, original = [], objective.StageOneLoss.__call__
 
-    def counted(*given, **settings):
-        loss = original(*given, **settings)
+    def counted(loss, params, constants, batch, key):
+        noted.append(batch.tokens.shape)
+        return original(loss, params, constants, batch, key)
 
-        def wrapped(params, constants, batch, key):
-            noted.append(batch.tokens.shape)
-            return loss(params, constants, batch, key)
-
-        return wrapped
-
-    monkeypatch.setattr(objective, "stage_one_loss", counted)
+    monkeypatch.setattr(objective.StageOneLoss, "__call__", counted)
     return noted

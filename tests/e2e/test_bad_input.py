@@ -200,22 +200,17 @@ def test_workdir_that_cannot_be_made(toy, tmp_path):
 
 @pytest.mark.slow
 def test_loss_that_is_not_finite_names_its_utterances(toy, tmp_path, monkeypatch):
-    original = objective.stage_one_loss
+    original = objective.StageOneLoss.__call__
 
-    def poisoned(*given, **settings):
-        loss = original(*given, **settings)
+    def poisoned(loss, params, constants, batch, key):
+        value, terms = original(loss, params, constants, batch, key)
+        # The third step's batch, which is all that has a learning history by then, is made
+        # infinite.
+        return value * (
+            1.0 + np.inf * (params["predictor"]["bias"].sum() != 0) * (batch.weights.sum() < 16)
+        ), terms
 
-        def wrapped(params, constants, batch, key):
-            value, terms = loss(params, constants, batch, key)
-            # The third step's batch, which is all that has a learning history by then, is made
-            # infinite.
-            return value * (
-                1.0 + np.inf * (params["predictor"]["bias"].sum() != 0) * (batch.weights.sum() < 16)
-            ), terms
-
-        return wrapped
-
-    monkeypatch.setattr(objective, "stage_one_loss", poisoned)
+    monkeypatch.setattr(objective.StageOneLoss, "__call__", poisoned)
     with pytest.raises(
         UserError, match=r"not finite at step \d+ .* utterances of its batch are in"
     ):

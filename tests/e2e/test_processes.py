@@ -43,7 +43,8 @@ params = nnx.to_pure_dict(state)
 optimizer = stage_one_optimizer(Config().stage_one, params, 10)
 constants = {"label_encodings": np.ones((3, 16), np.float32) + np.eye(3, 16, dtype=np.float32)}
 state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-gradients = objective.stage_one_value_and_grad(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
+loss = objective.StageOneLoss(lambda p: nnx.merge(graphdef, p), Words(), Config().loss)
+gradients = loss.value_and_grad()
 step = loop.make_train_step(gradients, optimizer, mesh)
 # Rows come in multiples of two in either run, so that both have the same shapes and so the same dropout.
 local = lambda count: stage_one.local_rows(batch_shardings(mesh).tokens, count)

@@ -104,10 +104,8 @@ def test_six_optimizer_steps_and_ten_adaptation_steps(golden, scan_layers):
     optimizer = stage_one_optimizer(config.stage_one, params, 2, decay_mapping_norm=True)
     constants = {"label_encodings": jnp.asarray(run["label_encodings"])}
     state = put(loop.create_state(params, constants, optimizer), replicated(mesh))
-    gradients = objective.stage_one_value_and_grad(
-        merge, Words(), config.loss, constant_for_no_positive=True
-    )
-    step = loop.make_train_step(gradients, optimizer, mesh)
+    loss = objective.StageOneLoss(merge, Words(), config.loss, constant_for_no_positive=True)
+    step = loop.make_train_step(loss.value_and_grad(), optimizer, mesh)
     for index in range(6):
         state, metrics = step(
             state, to_batch(run["input_ids"][index], run["labels"][index]), jax.random.key(0)

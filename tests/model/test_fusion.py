@@ -226,9 +226,8 @@ def test_chunks_and_devices_take_the_step_of_the_whole(kind: str) -> None:
     results = []
     for chunks, devices in ((1, 1), (3, 1), (1, 8), (2, 4)):
         mesh = make_mesh(devices)
-        step = objective.stage_one_value_and_grad(
-            merge, Words(), config.loss, chunks=chunks, mesh=mesh
-        )
+        loss = objective.StageOneLoss(merge, Words(), config.loss, mesh=mesh)
+        step = loss.value_and_grad(chunks)
         batch = put(_sixteen_rows(batch_of("padded")), batch_shardings(mesh))
         placed = put(params, replicated(mesh)), put(constants, replicated(mesh))
         results.append(jax.device_get(jax.jit(step)(*placed, batch, jax.random.key(0))))

@@ -21,7 +21,7 @@ from eacl_jax.model.mesh import batch_shardings, make_mesh, put, replicated
 from eacl_jax.model.representer import Model, mean_over_examples
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import objective
-from tests.stubs.toys import make_config, make_encoder_folder
+from tests.stubs.toys import make_config, make_encoder_folder, recognizer_of
 
 READOUTS = ("mask", "first", "last", "mean")
 TAXONOMY = Taxonomy(("joy", "anger", "neutral"), ("joy", "anger", "neutral"))
@@ -147,7 +147,7 @@ def test_mean_learns_with_padding_and_padding_counts_nothing(loaded, layout):
     batch = batches(examples)[layout]
     loss = jax.jit(
         jax.value_and_grad(
-            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
+            objective.StageOneLoss(partial(nnx.merge, graphdef), Words(), LossConfig()),
             has_aux=True,
         )
     )
@@ -187,13 +187,12 @@ def recognizer(loaded, *, compat=None, **changes):
     config = dataclasses.replace(config, compat=compat or config.compat)
     graphdef, params = network(loaded, config.readout)
     anchors = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
-    return EmotionRecognizer.from_training(
+    return recognizer_of(
         config,
         TAXONOMY,
-        tokenizer=loaded.tokenizer,
-        encoder_config=loaded.config,
-        graphdef=graphdef,
-        params=params,
+        loaded,
+        graphdef,
+        params,
         anchors={"stage_one": anchors, "stage_two": anchors},
         calibration={"stage_one": 1.0, "stage_two": 1.0},
     )

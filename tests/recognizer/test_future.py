@@ -28,12 +28,10 @@ def recognizer(past_only):
     prompt = dataclasses.replace(past_only.settings.prompt, max_future=2, max_past=2)
     return EmotionRecognizer(
         dataclasses.replace(past_only.settings, prompt=prompt),
-        past_only.graphdef,
-        past_only.params,
+        past_only.runtime,
         tokenizer=past_only.tokenizer,
         encoder_config=past_only.encoder_config,
         anchors=past_only.anchors,
-        label_encoder=past_only.runtime.label_encoder,
     )
 
 

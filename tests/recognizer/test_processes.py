@@ -26,18 +26,19 @@ assert (jax.device_count(), jax.local_device_count()) == (4, 2)
 import json
 from eacl_jax import EmotionRecognizer
 from eacl_jax.model.mesh import make_mesh, put, replicated
+from eacl_jax.recognizer.jax_runtime import JaxRuntime, Trained
 from tests.recognizer.test_processes import CHATS, answers
 
 loaded = EmotionRecognizer.from_pretrained(folder)
 # As a run over all processes leaves its parameters.
+params = put(loaded.params, replicated(make_mesh()))
+parts = Trained(loaded.graphdef, params, loaded.runtime.label_encoder)
 spread = EmotionRecognizer(
     loaded.settings,
-    loaded.graphdef,
-    put(loaded.params, replicated(make_mesh())),
+    JaxRuntime(loaded.settings, parts),
     tokenizer=loaded.tokenizer,
     encoder_config=loaded.encoder_config,
     anchors=loaded.anchors,
-    label_encoder=loaded.runtime.label_encoder,
 )
 chat = CHATS[process]
 print("ANSWERS", json.dumps([answers(loaded, chat), answers(spread, chat)]), flush=True)

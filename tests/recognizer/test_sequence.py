@@ -95,8 +95,7 @@ def test_a_conversation_with_later_ones_filters_late(chained):
     settings = dataclasses.replace(chained.settings, prompt=prompt)
     late = EmotionRecognizer(
         settings,
-        chained.graphdef,
-        chained.params,
+        chained.runtime,
         tokenizer=chained.tokenizer,
         encoder_config=chained.encoder_config,
         anchors=chained.anchors,

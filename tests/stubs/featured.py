@@ -19,7 +19,7 @@ from eacl_jax.features.sound import prosody
 from eacl_jax.features.words import Thirds, thirds_of
 from eacl_jax.model.representer import Model
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from tests.stubs.toys import WORDS, make_encoder_folder
+from tests.stubs.toys import WORDS, make_encoder_folder, recognizer_of
 
 VOICE = Modality(
     3, 1, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ("duration", "loudness", "pitch"), "test 1"
@@ -73,17 +73,16 @@ def make_featured(
         nnx.to_pure_dict(state),
     )
     anchors = np.random.default_rng(3).normal(size=(3, 16)).astype(np.float32)
-    return EmotionRecognizer.from_training(
+    return recognizer_of(
         config,
         Taxonomy(tuple(WORDS), tuple(WORDS)),
-        tokenizer=loaded.tokenizer,
-        encoder_config=loaded.config,
-        graphdef=graphdef,
-        params=params,
-        calibration={"stage_one": 1.0, "stage_two": 1.0},
+        loaded,
+        graphdef,
+        params,
         anchors={"stage_one": anchors, "stage_two": anchors},
-        modalities=modalities,
-        thirds={"voice": _thirds()} if words else None,
+        calibration={"stage_one": 1.0, "stage_two": 1.0},
+        modalities=dict(modalities),
+        thirds={"voice": _thirds()} if words else {},
     )
 
 

@@ -16,6 +16,7 @@ from eacl_jax.model.chain import Chain
 from eacl_jax.model.decisions import Decisions
 from eacl_jax.model.representer import Representer
 from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.jax_runtime import JaxRuntime, Trained
 from tests.stubs.encoders import CONFIGS, form
 from tests.stubs.toys import make_tokenizer
 
@@ -131,8 +132,7 @@ def recognizer(
     graphdef, state = nnx.split(representer, nnx.Param)
     return EmotionRecognizer(
         settings,
-        graphdef,
-        nnx.to_pure_dict(state),
+        JaxRuntime(settings, Trained(graphdef, nnx.to_pure_dict(state))),
         tokenizer=tokenizer,
         encoder_config=config,
         anchors={"stage_one": anchors[0], "stage_two": anchors[1]},

@@ -17,8 +17,11 @@ from transformers import PreTrainedTokenizerFast
 from eacl_jax import encoders
 from eacl_jax.config import Config, EncoderConfig, LossConfig, ModelConfig, PromptConfig
 from eacl_jax.dialogue import Taxonomy
+from eacl_jax.encoders import LoadedEncoder
 from eacl_jax.model.label_words import label_batch
 from eacl_jax.model.representer import Model
+from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.jax_runtime import JaxRuntime, parts_of
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -139,7 +142,7 @@ def make_recognizer(
     """An untrained recognizer of joy, anger and neutral, calibrated to nothing; `shift` is added to
     the encoder's weights, as training would move them, after the anchors were made. With
     `classifies` the classifier's logits are the representations. `answering` goes to
-    `from_training`; anchors may be among it.
+    `Settings.of_run`; anchors may be among it.
     """
     encoder = EncoderConfig(path=str(make_encoder_folder(folder)))
     config = dataclasses.replace(
@@ -160,13 +163,33 @@ def make_recognizer(
     moved = jax.tree.map(
         lambda x: x + shift * noise.normal(size=x.shape).astype(np.float32), params["encoder"]
     )
-    return EmotionRecognizer.from_training(
+    return recognizer_of(
         config,
         taxonomy,
-        tokenizer=loaded.tokenizer,
-        encoder_config=loaded.config,
-        graphdef=graphdef,
-        params={**params, "encoder": moved},
+        loaded,
+        graphdef,
+        {**params, "encoder": moved},
         calibration={"stage_one": 1.5, "stage_two": 2.0},
         **{"anchors": {"stage_one": anchors, "stage_two": anchors}, **answering},
+    )
+
+
+def recognizer_of(
+    config: Config,
+    taxonomy: Taxonomy,
+    loaded: LoadedEncoder,
+    graphdef: Any,
+    params: Any,
+    *,
+    anchors: dict[str, np.ndarray],
+    **found: Any,
+) -> EmotionRecognizer:
+    """The recognizer that a run would end with; `found` goes to `Settings.of_run`."""
+    settings = Settings.of_run(config, taxonomy, **found)
+    return EmotionRecognizer(
+        settings,
+        JaxRuntime(settings, parts_of(config, graphdef, params)),
+        tokenizer=loaded.tokenizer,
+        encoder_config=dict(loaded.config),
+        anchors=anchors,
     )

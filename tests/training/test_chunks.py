@@ -73,7 +73,7 @@ def test_chunks_give_the_same_loss_and_gradients(layout: str, chunks: int, reado
     for count in (1, chunks):
         part, params = experiment(readout=readout)
         results.append(
-            jax.jit(objective.stage_one_value_and_grad(*part, chunks=count))(
+            jax.jit(objective.StageOneLoss(*part).value_and_grad(count))(
                 params, CONSTANTS, batch, jax.random.key(0)
             )
         )
@@ -86,7 +86,8 @@ def test_both_passes_of_a_chunk_draw_the_same_dropout() -> None:
     to.
     """
     part, params = experiment(rate=0.3)
-    encode, of_encoded = objective.encoding(part[0]), objective.objective_of(*part)
+    whole = objective.StageOneLoss(*part)
+    encode, of_encoded = whole.encode, whole.of_encoded
     batch, key, chunks = batch_of("packed"), jax.random.key(0), 2
 
     def loss(params: Any) -> jax.Array:
@@ -128,7 +129,7 @@ def compiled(chunks: int, devices: int, rows: int, rate: float = 0.3) -> tuple[A
     state = put(create_state(params, CONSTANTS, optimizer), replicated(mesh))
     arguments = state, put(batch, batch_shardings(mesh)), jax.random.key(0)
     step = make_train_step(
-        objective.stage_one_value_and_grad(*part, chunks=chunks, mesh=mesh), optimizer, mesh
+        objective.StageOneLoss(*part, mesh=mesh).value_and_grad(chunks), optimizer, mesh
     )
     return step.lower(*arguments).compile(), arguments
 
@@ -161,7 +162,7 @@ def test_chunks_hold_less_memory() -> None:
 
     def temporary(chunks: int) -> int:
         part, params = experiment()
-        step = jax.jit(objective.stage_one_value_and_grad(*part, chunks=chunks))
+        step = jax.jit(objective.StageOneLoss(*part).value_and_grad(chunks))
         return (
             step.lower(params, CONSTANTS, batch, jax.random.key(0))
             .compile()

@@ -87,7 +87,7 @@ def test_an_added_term_reaches_every_branch(monkeypatch, labels, binary, ce_weig
     )
     source = SimpleNamespace(anchors=lambda *_: anchors, memory=lambda *_: {})
     settings = LossConfig(ce_weight=ce_weight, r_drop=r_drop)
-    found = objective.stage_one_loss(lambda params: model, source, settings, binary=binary)
+    found = objective.StageOneLoss(lambda params: model, source, settings, binary=binary)
 
     def squares(settings, batch, h, logits, reps, anchors):
         assert (reps is None) == (anchors is None) == (settings.ce_weight == 1)
@@ -151,15 +151,14 @@ def test_layout_chunks_and_devices_change_nothing(name):
 
     results = []
     for layout, devices, chunks in (("padded", 1, 1), ("packed", 8, 1), ("packed", 1, 2)):
-        value_and_grad = objective.stage_one_value_and_grad(
+        value_and_grad = objective.StageOneLoss(
             merge,
             source,
             settings,
             anchors_per_label=per_label,
             rarity=Rarity.of(settings, COUNTS),
             binary=several,
-            chunks=chunks,
-        )
+        ).value_and_grad(chunks)
         if name == "lora":
             value_and_grad = lora.lora_value_and_grad(value_and_grad, LORA)
         step = jax.jit(value_and_grad)
@@ -207,8 +206,8 @@ def test_r_drop_adds_the_divergence_of_two_readings(kind):
 
     def loss(settings, h, key):
         merge, constants = partial(nnx.merge, graphdef), {"label_encodings": ENCODINGS[:3]}
-        of_encoded = objective.objective_of(merge, Words(), settings, binary=binary)
-        return of_encoded(params, h, constants, batch, key)
+        whole = objective.StageOneLoss(merge, Words(), settings, binary=binary)
+        return whole.of_encoded(params, h, constants, batch, key)
 
     value, terms = loss(LossConfig(r_drop=2.0), h, key)
     halves, keys = (h[:, :16], h[:, 16:]), jax.random.split(key)
@@ -231,14 +230,12 @@ def test_devices_share_the_scores_of_a_large_batch():
     model = Model(encoders.build({**ENCODER, "vocab_size": 40}), 3, ModelConfig(), rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(model, nnx.Param)
     params, mesh = nnx.to_pure_dict(state), make_mesh(8)
-    of_encoded = objective.objective_of(
-        partial(nnx.merge, graphdef), Words(), LossConfig(), mesh=mesh
-    )
+    whole = objective.StageOneLoss(partial(nnx.merge, graphdef), Words(), LossConfig(), mesh=mesh)
 
     def loss(h, labels, weights):
         batch = Batch(None, None, None, None, labels, weights)
         constants = {"label_encodings": ENCODINGS[:3]}
-        return of_encoded(params, h, constants, batch, jax.random.key(0))[0]
+        return whole.of_encoded(params, h, constants, batch, jax.random.key(0))[0]
 
     def sent(size):
         arguments = [

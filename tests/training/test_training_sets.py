@@ -73,13 +73,15 @@ def test_a_step_learns_from_the_batchs_own_labels():
     (graphdef, state), (other_graphdef, other_state) = model(3), model(2)
     params, other = nnx.to_pure_dict(state), nnx.to_pure_dict(other_state)
     source, constants, key = LiveWords(2), {"labels": words}, jax.random.key(0)
-    alone = objective.stage_one_value_and_grad(
+    alone = objective.StageOneLoss(
         lambda p: nnx.merge(other_graphdef, p), source, LossConfig()
-    )
+    ).value_and_grad()
     weights = {**params, "predictor": other["predictor"]}
     expected, by = jax.jit(alone)(weights, constants, batch, key)
     merge = as_of("their", lambda p: nnx.merge(graphdef, branches(p)))
-    step = constants_of("their", objective.stage_one_value_and_grad(merge, source, LossConfig()))
+    step = constants_of(
+        "their", objective.StageOneLoss(merge, source, LossConfig()).value_and_grad()
+    )
     found, gradients = jax.jit(step)(
         {**params, "others": {"their": other["predictor"]}},
         {"others": {"their": constants}},
