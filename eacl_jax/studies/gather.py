@@ -18,6 +18,7 @@ from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.pairs import MEASURES, PAIRS, PAIRS_F1, Pairs, pairs_among
 from eacl_jax.studies.same_answers import same_answers
+from eacl_jax.studies.scoring import LABEL_SCORES
 from eacl_jax.studies.similar import Similar, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training import run_folder
@@ -304,7 +305,7 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
                 )
     test = splits["test"]
     first, support = test[0], test[0].support
-    labels = {name: estimates(test, name) for name in statistics.LABEL_SCORES}
+    labels = {name: estimates(test, name) for name in LABEL_SCORES}
     return {
         "seeds": tuple(each.seed for each in test),
         "dialogues": len(first.counts),
@@ -313,7 +314,7 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
             split: {
                 name: estimates(group, name)[0]
                 for name in group[0].measures
-                if name not in statistics.LABEL_SCORES
+                if name not in LABEL_SCORES
             }
             for split, group in splits.items()
         },
