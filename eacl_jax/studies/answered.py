@@ -15,25 +15,32 @@ from eacl_jax.studies.statistics import Draws, Estimate
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """Answers of one seed on a split.
+    """Answers of one seed on a split, of a run's stage or of none.
 
     Attributes:
-      seed: of the run.
+      corpus, variant: names for the table.
+      seed: of the training.
       labels: the C labels.
-      excluded: the one that micro F1 leaves out; empty: no micro F1.
       gold, dialogues, answers: of the N utterances; gold and answers are label indices, or, where
         an utterance may have several labels, booleans.
       scores: of the labels; None: there is no F1 of similar pairs.
+      excluded: the label that micro F1 leaves out; none of the labels: no micro F1.
+      chosen_on, chosen_by: the split and the measure that chose the epoch of the run that answered;
+        empty where none was chosen.
       asked_pairs: the pairs of similar labels; those of which a label is missing do not count.
     """
 
+    corpus: str
+    variant: str
     seed: int
     labels: tuple[str, ...]
-    excluded: str
     gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
     answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     scores: Float[np.ndarray, "N C"] | None = None
+    excluded: str = ""
+    chosen_on: str = ""
+    chosen_by: str = ""
     asked_pairs: Pairs = PAIRS
 
     @property
@@ -65,7 +72,7 @@ class Answered:
         lacks: tuple[str, ...] = ()
         if not self.several:
             # Micro F1 of all labels, where each utterance has one, is the accuracy.
-            lacks = ("jaccard",) if self.excluded else ("jaccard", "micro_f1")
+            lacks = ("jaccard",) if self.excluded in self.labels else ("jaccard", "micro_f1")
         kept = (name for name in scoring.SUMMARIES if name not in lacks)
         more = () if self.pairs is None else (PAIRS_F1,)
         return (*kept, *more, *scoring.LABEL_SCORES)
@@ -114,7 +121,7 @@ class Answered:
     def _measure(self, counts: np.ndarray, measure: str) -> np.ndarray:
         if measure in scoring.LABEL_SCORES:
             return scoring.label_scores(*scoring.margins(counts), measure)
-        excluded = self.labels.index(self.excluded) if self.excluded else None
+        excluded = self.labels.index(self.excluded) if self.excluded in self.labels else None
         return scoring.summary(counts, measure, excluded)
 
     def asked_like(self, other: "Answered") -> bool:
@@ -126,7 +133,7 @@ class Answered:
         )
 
 
-def estimates(group: list[Answered], measure: str) -> list[Estimate]:
+def estimates(group: Sequence[Answered], measure: str) -> list[Estimate]:
     """Of a summary one, of a label's score one a label."""
     scores = np.stack([np.atleast_1d(each.score(measure)) for each in group])
     drawn = mean_drawn(group, measure)

@@ -11,9 +11,14 @@ from eacl_jax.studies.answered import Answered
 NUMBERS = np.sort(np.random.default_rng(0).choice([0, 3, 4, 9], 60))
 
 
-def of_one_label(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Gold labels and answers, [60] each: a label is in neither, and one is never answered."""
-    return rng.choice([0, 1, 3], 60), rng.choice([0, 1], 60)
+def one_label(seed: int, excluded: str = "") -> tuple[np.ndarray, np.ndarray, Answered]:
+    """Gold labels, answers, and both as what a study measures: a label is in neither, and one is
+    never answered.
+    """
+    rng = np.random.default_rng(seed)
+    gold, answers = rng.choice([0, 1, 3], 60), rng.choice([0, 1], 60)
+    asked = Answered("", "", 0, tuple("abcd"), gold, NUMBERS, answers, excluded=excluded)
+    return gold, answers, asked
 
 
 def test_measures_of_several_labels_are_those_of_the_library():
@@ -36,8 +41,7 @@ def test_measures_of_several_labels_are_those_of_the_library():
 
 
 def test_measures_of_one_label_are_those_of_the_library():
-    gold, answers = of_one_label(np.random.default_rng(1))
-    found = Answered(0, tuple("abcd"), "b", gold, NUMBERS, answers)
+    gold, answers, found = one_label(1, excluded="b")
     confusion = metrics.confusion_matrix(gold, answers, 4)
     expected = metrics.summarize(confusion, "abcd", "b")
     assert found.measures[:4] == ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
@@ -52,8 +56,7 @@ def test_measures_of_one_label_are_those_of_the_library():
 
 
 def test_dialogues_are_measured_all_at_once():
-    gold, answers = of_one_label(np.random.default_rng(2))
-    found = Answered(0, tuple("abcd"), "b", gold, NUMBERS, answers)
+    gold, answers, found = one_label(2, excluded="b")
     parts = [number == NUMBERS for number in np.unique(NUMBERS)]
     expected = [
         metrics.summarize(metrics.confusion_matrix(gold[some], answers[some], 4), "abcd", "b")
@@ -66,9 +69,9 @@ def test_dialogues_are_measured_all_at_once():
 
 
 def test_what_one_label_each_cannot_be_measured_by_is_refused():
-    gold, answers = of_one_label(np.random.default_rng(3))
-    found = Answered(0, tuple("abcd"), "", gold, NUMBERS, answers)
-    for name in ("micro_f1", "jaccard", "similar_pairs_f1"):
-        assert name not in found.measures
-        with pytest.raises(ValueError, match="no measure"):
-            found.score(name)
+    for excluded in ("", "e"):  # neither is one of the labels
+        *_, found = one_label(3, excluded)
+        for name in ("micro_f1", "jaccard", "similar_pairs_f1"):
+            assert name not in found.measures
+            with pytest.raises(ValueError, match="no measure"):
+                found.score(name)
