@@ -135,8 +135,9 @@ def _write_report(experiment: Experiment, workdir: Path, finished: Finished) -> 
 def _of_several(answered: Answered) -> dict[str, Any]:
     """What the report shows of how several labels are decided; nothing of one."""
     answering = answered.answering
-    if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
-        return {}
+    if not isinstance(answering, SeveralAnswering):
+        return {"probabilities": None, "thresholds": ()}
+    assert answering.decisions is not None
     return {
         "probabilities": answered.probabilities("test"),
         "thresholds": answering.decisions.thresholds,
