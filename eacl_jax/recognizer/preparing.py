@@ -2,6 +2,7 @@
 cost.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
       UserError: there is none for its architecture, it reads features, or cannot be written.
     """
     content = program_of(recognizer).SerializeToString()
-    made = Program(bytes=len(content))
+    made = Program(bytes=len(content), longest=_longest(recognizer))
     check_folder(recognizer, folder)
     write_program(folder, content, {"float32": made})
     _prepare_label_words(recognizer, folder)
@@ -123,7 +124,12 @@ def prepare_int8(
         raise _too_much("int8", min(costs, key=lambda each: each.loss), max_loss)
     kept, content, cost = chosen
     made = Program(
-        len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
+        len(content),
+        longest=_longest(recognizer),
+        kept=kept,
+        weight_bits=bits,
+        calibrated_on=len(examples),
+        cost=cost,
     )
     check_folder(recognizer, folder)
     write_program(folder, content, {"int8": made})
@@ -165,7 +171,8 @@ def prepare_bfloat16(
     )
     if cost.loss > max_loss:
         raise _too_much("bfloat16", cost, max_loss)
-    exact, made = Program(bytes=len(content)), Program(bytes=len(content), cost=cost)
+    exact = Program(bytes=len(content), longest=_longest(recognizer))
+    made = dataclasses.replace(exact, cost=cost)
     check_folder(recognizer, folder)
     write_program(folder, content, {"float32": exact, "bfloat16": made})
     _prepare_label_words(recognizer, folder)
@@ -207,10 +214,17 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     if not recognizer.settings.made_of_words:
         return
     runtime, representer = in_jax(recognizer.runtime), _representer(recognizer)
-    encoder = runtime.label_encoder() if runtime.label_encoder else representer.encoder
+    encoder: Any = runtime.label_encoder() if runtime.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
     check_folder(recognizer, folder)
-    write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
+    made = Program(bytes=len(content), longest=encoder.max_length)
+    write_program(folder, content, {LABEL_WORDS: made})
+
+
+def _longest(recognizer: EmotionRecognizer) -> int | None:
+    """Tokens that its encoder reads at most; None: any number."""
+    encoder: Any = _representer(recognizer).encoder
+    return encoder.max_length
 
 
 def _representer(recognizer: EmotionRecognizer) -> Representer:

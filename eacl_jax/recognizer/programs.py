@@ -20,7 +20,7 @@ FOLDER = "programs"
 _ABOUT = "programs.json"
 _HEADS = "heads.safetensors"
 _CONFIG = "config.json"
-_FORMAT = "eacl_jax programs 1"
+_FORMAT = "eacl_jax programs 2"
 _SECTION = "## Programs"
 _TITLES = {
     "float32": "float32",
@@ -86,6 +86,7 @@ class Program:
 
     Attributes:
       bytes: of its file.
+      longest: tokens that it reads at most; None: any number.
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
       calibrated_on: utterances that scales of int8 are known from.
@@ -95,6 +96,7 @@ class Program:
     """
 
     bytes: int
+    longest: int | None = None
     kept: str = ""
     weight_bits: int = 0
     calibrated_on: int = 0
@@ -115,14 +117,14 @@ class Program:
 class _About:
     heads: str
     programs: dict[str, Program]
-    # Of encoders' files of weights, by name.
+    # Of encoders' weights and config.json, by name.
     encoders: dict[str, str]
     # The one setting that programs hold, and the hash of all.
     readout: str
     config: str
 
     def is_of(self, folder: Path) -> bool:
-        """Whether the programs are of the weights and the readout that a model folder has."""
+        """Whether the programs are of the weights, encoders and readout that a model folder has."""
         return (
             self.heads == sha256_of(folder / _HEADS)
             and self.encoders == _encoders(folder)
@@ -139,7 +141,8 @@ def _readout(folder: Path) -> str:
 
 
 def _encoders(folder: Path) -> dict[str, str]:
-    files = sorted(folder.glob("*encoder/*.safetensors"))
+    patterns = ("*encoder/*.safetensors", "*encoder/config.json")
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
     return {file.relative_to(folder).as_posix(): sampled(file) for file in files}
 
 

@@ -1,5 +1,6 @@
 """A model folder answers by OpenVINO as it does by JAX, in float32 and in bfloat16."""
 
+import json
 import os
 import pickle
 import shutil
@@ -138,6 +139,31 @@ def test_what_is_not_there_is_refused(folder, monkeypatch):
     )
     with pytest.raises(UserError, match=r"needs openvino, not installed.*'eacl_jax\[openvino\]'"):
         load(runtime="openvino")
+
+
+@pytest.mark.parametrize("runtime", ["jax", "onnx", "openvino"])
+def test_prompts_longer_than_the_encoder_reads_are_refused(folder, runtime):
+    """Programs would read beyond the encoder's table of positions."""
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings["prompt"]["max_tokens"] = 138
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+    settings["prompt"]["max_tokens"] = 139
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"prompt\.max_tokens is 139, but the encoder reads at most 138 tokens"
+    ):
+        EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+
+
+@pytest.mark.parametrize("name", ["encoder", "label_encoder"])
+def test_programs_of_an_encoder_of_other_settings_are_refused(folder, name):
+    config = folder / name / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(settings | {"layer_norm_eps": 1e-3}), encoding="utf-8")
+    with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="openvino")
 
 
 def test_programs_that_cannot_be_read(folder, monkeypatch):
