@@ -86,6 +86,7 @@ class Program:
 
     Attributes:
       bytes: of its file.
+      checksum: of its file, by `checksum.sampled`; `write_program` fills it in.
       longest: tokens that it reads at most; None: any number.
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
@@ -96,6 +97,7 @@ class Program:
     """
 
     bytes: int
+    checksum: str = ""
     longest: int | None = None
     kept: str = ""
     weight_bits: int = 0
@@ -156,7 +158,8 @@ def read_programs(folder: Path) -> dict[str, Program]:
     prepared.
 
     Raises:
-      UserError: their description is damaged, one is missing, or they are of another model.
+      UserError: their description is damaged, one is missing or another, or they are of another
+        model.
     """
     about = folder / FOLDER / _ABOUT
     if not about.exists():
@@ -178,18 +181,28 @@ def read_programs(folder: Path) -> dict[str, Program]:
         )
     for name, program in found.programs.items():
         file = file_of(folder, name)
-        size = file.stat().st_size if file.exists() else None
-        if size != program.bytes:
-            raise UserError(
-                f"{file} {'is missing' if size is None else 'is not whole'}: prepare the model"
-                " again."
-            )
+        if problem := _why_not(file, program):
+            raise UserError(f"{file} {problem}: prepare the model again.")
     if found.is_measured(folder):
         return found.programs
     return {
         name: dataclasses.replace(program, outdated=program.cost is not None)
         for name, program in found.programs.items()
     }
+
+
+def _why_not(file: Path, program: Program) -> str:
+    """Why a file is not a program; empty where it is. Two models of one architecture have programs
+    of one size.
+    """
+    try:
+        if not file.exists():
+            return "is missing"
+        if file.stat().st_size != program.bytes:
+            return "is not whole"
+        return "" if sampled(file) == program.checksum else "is not the program that was prepared"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 def describe(folder: Path) -> None:
@@ -220,17 +233,21 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
     except UserError:  # of another model, or damaged: made anew
         others = {}
     (file,) = {file_of(folder, name) for name in programs}
+    _check_folder(folder)
+    whole.write_bytes(file, content)
+    checksum = sampled(file)
+    written = {
+        name: dataclasses.replace(program, checksum=checksum) for name, program in programs.items()
+    }
     # Not what was measured of a file that is replaced by another.
     others = {
         name: program
         for name, program in others.items()
-        if file_of(folder, name) != file or program.bytes == len(content)
+        if file_of(folder, name) != file or program.checksum == checksum
     }
-    _check_folder(folder)
-    whole.write_bytes(file, content)
     about = _About(
         sha256_of(folder / _HEADS),
-        {**others, **programs},
+        {**others, **written},
         _encoders(folder),
         _readout(folder),
         sha256_of(folder / _CONFIG),

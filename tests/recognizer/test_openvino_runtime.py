@@ -166,9 +166,24 @@ def test_programs_of_an_encoder_of_other_settings_are_refused(folder, name):
         EmotionRecognizer.from_pretrained(folder, runtime="openvino")
 
 
-def test_programs_that_cannot_be_read(folder, monkeypatch):
+def test_a_program_of_another_model_is_refused(folder, tmp_path):
+    """One of the same size, which holds other weights."""
+    other = tmp_path / "other"
+    make_recognizer(other / "encoder", shift=0.2).save_pretrained(other / "model")
+    preparing.prepare(EmotionRecognizer.from_pretrained(other / "model"), other / "model")
     file = programs.file_of(folder, "float32")
-    file.write_bytes(bytes(200) + file.read_bytes()[200:])
+    size = file.stat().st_size
+    shutil.copyfile(programs.file_of(other / "model", "float32"), file)
+    assert file.stat().st_size == size
+    for runtime in ("onnx", "openvino"):
+        with pytest.raises(UserError, match=r"float32\.onnx is not the program that was prepared"):
+            EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+
+
+def test_programs_that_cannot_be_read(folder, monkeypatch):
+    content = programs.file_of(folder, "float32").read_bytes()
+    damaged = bytes(200) + content[200:]
+    programs.write_program(folder, damaged, {"float32": programs.Program(bytes=len(damaged))})
     for runtime in ("onnx", "openvino"):
         with pytest.raises(
             UserError, match=r"float32\.onnx cannot be read.*prepare the model again"
