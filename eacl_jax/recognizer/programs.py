@@ -1,5 +1,6 @@
 """A model's programs for other runtimes, in its folder beside the weights: read without JAX."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,6 +192,17 @@ def read_programs(folder: Path) -> dict[str, Program]:
     }
 
 
+def files_of(folder: Path) -> set[Path]:
+    """The files of a model folder's programs, and their description; none where none were prepared.
+    Errors as of `read_programs`.
+    """
+    programs = read_programs(folder)
+    return {
+        *(file_of(folder, name) for name in programs),
+        *([folder / FOLDER / _ABOUT] if programs else ()),
+    }
+
+
 def _why_not(file: Path, program: Program) -> str:
     """Why a file is not a program; empty where it is. Two models of one architecture have programs
     of one size.
@@ -218,7 +230,8 @@ def describe(folder: Path) -> None:
 
 
 def write_program(folder: Path, content: bytes, programs: Mapping[str, Program]) -> None:
-    """Adds a program to a model folder, or replaces it; others of the same model stay.
+    """Adds a program to a model folder, or replaces it; others of the same model stay, and those of
+    another go.
 
     Args:
       folder: a model's.
@@ -253,6 +266,10 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
         sha256_of(folder / _CONFIG),
     )
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
+    known = {file_of(folder, name) for name in about.programs}
+    for left in {*(folder / FOLDER).glob("*.onnx")} - known:
+        with contextlib.suppress(OSError):  # it is not read, nor sent
+            left.unlink()
     _write_section(folder / "README.md", about.programs)
 
 

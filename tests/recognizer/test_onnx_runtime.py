@@ -223,6 +223,20 @@ def test_bad_folders_and_arguments(folder):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
 
+def test_programs_of_a_former_model_are_deleted(folder):
+    def written() -> set[str]:
+        return {file.name for file in (folder / "programs").iterdir()}
+
+    for name in ("float32", "int8"):
+        content = name.encode()
+        programs.write_program(folder, content, {name: programs.Program(bytes=len(content))})
+    (folder / "programs" / "notes.txt").touch()
+    assert written() == {"float32.onnx", "int8.onnx", "notes.txt", "programs.json"}
+    make_recognizer(folder.parent / "encoder", shift=0.2).save_pretrained(folder)
+    programs.write_program(folder, b"new", {"float32": programs.Program(bytes=3)})
+    assert written() == {"float32.onnx", "notes.txt", "programs.json"}
+
+
 def test_matrices_beside_a_named_encoder_are_refused(folder):
     for name in LORA:
         (folder / name).touch()
