@@ -169,7 +169,7 @@ class Job:
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             model = fingerprint.of_files(folder, self.runtime, self.precision, of_file=sha256_of)
-            output = stack.enter_context(self._output(model, written_as, given))
+            output = stack.enter_context(self._output(model, settings, written_as, given))
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in given:
                 each.resumed = not output.journal.counts_nothing
@@ -329,7 +329,11 @@ class Job:
         return formats.JsonLines(fields)
 
     def _output(
-        self, model: str, written_as: formats.Format, given: Sequence[GivenFeatures]
+        self,
+        model: str,
+        trained: "Settings",
+        written_as: formats.Format,
+        given: Sequence[GivenFeatures],
     ) -> writing.Output:
         header = written_as.header
         if self.output == STREAM:
@@ -343,7 +347,10 @@ class Job:
             "runtime": None if self.runtime == JAX else [self.runtime, self.precision],
             "labels": list(self.labels.items()),
             "stage": self.stage,
-            "long texts": "pooled" if self.on_long == "pool" else "cut",
+            # To a model that reads none, no text is too long.
+            "long texts": (
+                ("pooled" if self.on_long == "pool" else "cut") if trained.reads_text else None
+            ),
             "shard": str(self.shard),
             "input format": self._read_as(),
             "output format": self._write_as(),
