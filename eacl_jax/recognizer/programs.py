@@ -56,6 +56,7 @@ class Cost:
       before, after: that score of the model and of the program.
       changed: share of utterances whose answer is another.
       calibration_before, calibration_after: expected calibration error.
+      learnt: of the utterances, how many the model has learnt from.
     """
 
     utterances: int
@@ -65,6 +66,7 @@ class Cost:
     changed: float
     calibration_before: float
     calibration_after: float
+    learnt: int = 0
 
     @property
     def loss(self) -> float:
@@ -73,11 +75,12 @@ class Cost:
 
     def in_words(self) -> str:
         """One line."""
+        learnt = f", of which the model has learnt from {self.learnt}" if self.learnt else ""
         return (
             f"{self.metric.replace('_f1', ' F1').replace('_', ' ')} {self.before:.2f} ->"
             f" {self.after:.2f}, {self.changed:.1f}% of answers differ, calibration error"
             f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}, on"
-            f" {count(self.utterances, 'utterance')}"
+            f" {count(self.utterances, 'utterance')}{learnt}"
         )
 
 

@@ -76,9 +76,10 @@ def test_many_threads_ask_at_once(folder):
 def test_bfloat16_says_what_it_costs(folder, bfloat16):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     dialogues = read_dialogues(NOTED)[0]
+    in_jax.learnt = in_jax.learnt.and_("trained", dialogues[:3])
     made = preparing.prepare_bfloat16(in_jax, folder, dialogues, max_loss=100)
     assert made.cost is not None
-    assert made.cost.utterances == 2 * len(NOTED)
+    assert (made.cost.utterances, made.cost.learnt) == (2 * len(NOTED), 6)
     quick = EmotionRecognizer.from_pretrained(folder, runtime="openvino", precision="bfloat16")
     differ = [
         a.emotion != b.emotion
