@@ -28,9 +28,11 @@ class Format(Protocol):
 
     Attributes:
       header: what the file begins with.
+      others: columns of the input that are carried through, as columns.
     """
 
     header: bytes
+    others: tuple[str, ...]
 
     def encode(
         self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False
@@ -50,6 +52,7 @@ class JsonLines:
     """
 
     header = b""
+    others: tuple[str, ...] = ()
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
         """Args:
@@ -111,7 +114,7 @@ class Csv:
         several: the recognizer answers several labels an utterance.
         sets: a coverage is asked for.
         """
-        self._others = others if not fields or OTHER in fields else ()
+        self.others = tuple(others) if not fields or OTHER in fields else ()
         self._raw, self._shown = raw, shown
         chosen = [name for name in answered(several, sets=sets) if not fields or name in fields]
         self._columns = [
@@ -121,7 +124,7 @@ class Csv:
         ]
         if "probabilities" in chosen:
             self._columns += [f"p({label})" for label in labels]
-        self.header = self._table([[*self._others, *self._columns]])
+        self.header = self._table([[*self.others, *self._columns]])
 
     def encode(
         self, prediction: DialoguePrediction, start: int = 0, *, more: bool = False
@@ -129,7 +132,7 @@ class Csv:
         """A row an utterance."""
         return self._table(
             [
-                *(each.other.get(name, "") for name in self._others),
+                *(each.other.get(name, "") for name in self.others),
                 *(
                     row["utterance"] + start if name == "utterance" else row[name]
                     for name in self._columns

@@ -12,7 +12,15 @@ from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.backwards import Backwards
-from eacl_jax.corpora.columns import SEVERAL, find_columns, is_weak, may_number, numbering, turn_of
+from eacl_jax.corpora.columns import (
+    SEVERAL,
+    find_columns,
+    is_weak,
+    may_number,
+    named_apart,
+    numbering,
+    turn_of,
+)
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.order import Decimals, Times
@@ -89,7 +97,7 @@ class Table:
                 self.left_out.append(name)
                 continue
             again = not name.strip() or name in self._others
-            self._others[f"{name or 'column'} {column + 1}" if again else name] = column
+            self._others[named_apart(name, column, self._header) if again else name] = column
         self.others = tuple(self._others)
         self.features = feature_columns(self.others, modalities or {}, lines.name)
 

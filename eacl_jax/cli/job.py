@@ -169,7 +169,7 @@ class Job:
             labels = tuple(self.labels) or settings.labels
             written_as = self._format(labels, others, several=settings.several)
             model = fingerprint.of_files(folder, self.runtime, self.precision, of_file=sha256_of)
-            output = stack.enter_context(self._output(model, written_as.header, given))
+            output = stack.enter_context(self._output(model, settings, written_as, given))
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in given:
                 each.resumed = not output.journal.counts_nothing
@@ -328,7 +328,14 @@ class Job:
             return formats.Csv(labels, others=others, fields=fields, **how)
         return formats.JsonLines(fields)
 
-    def _output(self, model: str, header: bytes, given: Sequence[GivenFeatures]) -> writing.Output:
+    def _output(
+        self,
+        model: str,
+        trained: "Settings",
+        written_as: formats.Format,
+        given: Sequence[GivenFeatures],
+    ) -> writing.Output:
+        header = written_as.header
         if self.output == STREAM:
             return writing.StreamOutput(sys.stdout.buffer, sys.stderr, header=header)
         # Not among them: the batch size, which changes rounding only, and whether bad dialogues are
@@ -340,11 +347,16 @@ class Job:
             "runtime": None if self.runtime == JAX else [self.runtime, self.precision],
             "labels": list(self.labels.items()),
             "stage": self.stage,
-            "long texts": "pooled" if self.on_long == "pool" else "cut",
+            # To a model that reads none, no text is too long.
+            "long texts": (
+                ("pooled" if self.on_long == "pool" else "cut") if trained.reads_text else None
+            ),
             "shard": str(self.shard),
             "input format": self._read_as(),
             "output format": self._write_as(),
             "columns": dict(self.columns),
+            # Of a file that is not read line by line, those of dialogues to come may be others.
+            "columns carried through": list(written_as.others) or None,
             "fields": formats.read_fields(self.fields, self._write_as()),
             "coverage": self.coverage,
             "raw": self.raw,

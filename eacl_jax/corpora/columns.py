@@ -66,6 +66,19 @@ class Columns:
     turns: tuple[int, ...] = ()
 
 
+def named_apart(name: str, column: int, header: Sequence[str]) -> str:
+    """Another name for a column without one, or whose name is there before: with its number behind,
+    again where a column is called so.
+
+    Args:
+      name: in the header; may be empty.
+      column: where it stands, from 0.
+      header: the columns' names.
+    """
+    found = f"{name or 'column'} {column + 1}"
+    return named_apart(found, column, header) if found in header else found
+
+
 def find_columns(
     header: Sequence[str],
     where: str,

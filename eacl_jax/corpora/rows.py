@@ -13,6 +13,7 @@ from eacl_jax.corpora.columns import (
     SEVERAL,
     Columns,
     may_number,
+    named_apart,
     numbering,
     turn_of,
 )
@@ -184,7 +185,7 @@ def _dialogue(
     others: dict[str, int] = {}
     for number, name in enumerate(header):
         if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED):
-            others[f"{name} {number + 1}" if name in others else name] = number
+            others[named_apart(name, number, header) if name in others else name] = number
     answers = {
         name: number
         for number, name in enumerate(header)
@@ -207,7 +208,7 @@ def _dialogue(
         # it would be read as features where the dialogue is written.
         given = other.pop("features", None)
         if given is not None and not isinstance(given, Mapping):
-            other[f"features {others['features'] + 1}"], given = given, None
+            other[named_apart("features", others["features"], header)], given = given, None
         features = read_features(given, where)
         utterance = Utterance(speaker, text, **found, other=other, features=features)
         utterances.append(check_labels(utterance, where))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.corpora import annotations
-from eacl_jax.corpora.columns import PARTS, find_columns
+from eacl_jax.corpora.columns import PARTS, find_columns, named_apart
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, find_labels
@@ -59,12 +59,16 @@ def read_table(
 
 def _one_a_task(path: Path, header: Sequence[str], found: list[Row]) -> list[Row]:
     """The rows of Label Studio's CSV export, where each annotation of a task is a row."""
-    records = [dict(zip(header, cells, strict=True)) for _, cells in found]
+    names = [
+        named_apart(name, number, header) if name in header[:number] else name
+        for number, name in enumerate(header)
+    ]
+    records = [dict(zip(names, cells, strict=True)) for _, cells in found]
     objects, lines, _ = annotations.label_studio_small(
         records, [line for line, _ in found], [at_line(path, line) for line, _ in found]
     )
     return [
-        (line, [item.get(name) for name in header])
+        (line, [item.get(name) for name in names])
         for line, item in zip(lines, objects, strict=True)
     ]
 

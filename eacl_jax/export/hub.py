@@ -12,7 +12,7 @@ from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.folder import read_settings
 from eacl_jax.recognizer.locate import LEARNT, LORA, SENT
-from eacl_jax.recognizer.programs import read_programs
+from eacl_jax.recognizer.programs import FOLDER, files_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ def push(
     """Sends a model folder to a repository of the hub, which is made where it is missing.
 
     Args:
-      folder: of a model; only its own files are sent.
+      folder: of a model; only its own files are sent, and of `programs/` those that are known.
       repo: OWNER/NAME.
       private: a repository that is made is seen by its owner only.
       token: with the right to write; empty: $HF_TOKEN, else that of `hf auth login`.
@@ -112,8 +112,12 @@ def model_files(folder: Path, *, with_learnt: bool = False) -> dict[str, int]:
             f"{folder / peft.CONFIG}: base_model_name_or_path {base!r} is a folder of this machine,"
             " where nobody else finds the encoder; put its hub id there."
         )
-    read_programs(folder)
-    return {name: os.stat(folder / name).st_size for name in files}
+    programs = files_of(folder)
+    return {
+        name: os.stat(folder / name).st_size
+        for name in files
+        if not name.startswith(f"{FOLDER}/") or folder / name in programs
+    }
 
 
 def _check_name(repo: str) -> None:

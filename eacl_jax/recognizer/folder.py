@@ -224,6 +224,22 @@ def read_settings(file: Path) -> Settings:
     return settings
 
 
+def check_longest(folder: Path, settings: Settings, longest: int | None) -> None:
+    """Raises `UserError` where a model folder's prompts may be longer than its encoder reads.
+
+    Args:
+      folder: of the model, for the message.
+      settings: of the model.
+      longest: tokens that the encoder reads; None: any number.
+    """
+    most = settings.prompt.max_tokens
+    if longest is not None and most > longest:
+        raise UserError(
+            f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder"
+            f" reads at most {longest} tokens."
+        )
+
+
 def _check_offsets(settings: Settings) -> list[str]:
     """What is wrong with the offsets, a line a stage."""
     problems = [

@@ -21,7 +21,7 @@ from eacl_jax.model.label_words import LABELS_AT_ONCE, label_batches, mean_by_la
 from eacl_jax.model.mesh import Mesh, keep_or_put, local_mesh, replicated
 from eacl_jax.model.passes import Passes
 from eacl_jax.model.representer import Representer, branches
-from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.folder import Settings, check_longest
 from eacl_jax.recognizer.locate import Unchanged
 from eacl_jax.recognizer.lora_folder import load_encoder, load_label_encoder
 from eacl_jax.recognizer.runtime import JAX
@@ -193,12 +193,7 @@ def load(folder: Path, settings: Settings) -> Loaded:
     """
     same = Unchanged(folder)
     loaded = load_encoder(folder, settings.encoder_dtype)
-    longest, most = loaded.module.max_length, settings.prompt.max_tokens
-    if longest is not None and most > longest:
-        raise UserError(
-            f"{folder / 'config.json'}: config.prompt.max_tokens is {most}, but the encoder"
-            f" reads at most {longest} tokens."
-        )
+    check_longest(folder, settings, loaded.module.max_length)
     representer = nnx.eval_shape(
         lambda: Representer.build(
             loaded.module,

@@ -14,7 +14,7 @@ from eacl_jax.data.prompts import Example
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.model.label_words import label_examples
-from eacl_jax.recognizer.folder import Settings
+from eacl_jax.recognizer.folder import Settings, check_longest
 from eacl_jax.recognizer.locate import LORA, Unchanged
 from eacl_jax.recognizer.programs import (
     LABEL_WORDS,
@@ -131,7 +131,7 @@ def load(
     Raises:
       UserError: the runtime is not installed, another precision than float32 was not prepared or
         this processor has it not, the programs are damaged or of another model, there is none for
-        this architecture, or the model reads features.
+        this architecture, its prompts may be longer than the encoder reads, or it reads features.
     """
     check_installed(runtime)
     check_reads_text_alone(settings)
@@ -142,6 +142,7 @@ def load(
         )
     programs = read_programs(folder)
     if precision in programs:
+        check_longest(folder, settings, programs[precision].longest)
         _check_weights(programs[precision], folder)
         return OnnxRuntime(
             folder,

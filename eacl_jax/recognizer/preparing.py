@@ -2,6 +2,8 @@
 cost.
 """
 
+import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from eacl_jax.recognizer.programs import (
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.runtime import in_jax
 from eacl_jax.recognizer.scoring import Scores, Tally
+
+log = logging.getLogger(__name__)
 
 MAX_LOSS = 0.3
 """Points of weighted F1 that int8 or bfloat16 may cost, unless more is allowed."""
@@ -69,7 +73,7 @@ def prepare(recognizer: EmotionRecognizer, folder: Path) -> Program:
       UserError: there is none for its architecture, it reads features, or cannot be written.
     """
     content = program_of(recognizer).SerializeToString()
-    made = Program(bytes=len(content))
+    made = Program(bytes=len(content), longest=_longest(recognizer))
     check_folder(recognizer, folder)
     write_program(folder, content, {"float32": made})
     _prepare_label_words(recognizer, folder)
@@ -104,6 +108,7 @@ def prepare_int8(
             "int8 needs annotated dialogues, some to take scales from and others to measure what it"
             f" costs; got {len(dialogues)}."
         )
+    learnt = _learnt(recognizer, scored)
     exact = program_of(recognizer)
     examples = recognizer.examples(seen)[:_CALIBRATED_ON]
     ranges = quantize.activation_ranges(exact, run_each(examples))
@@ -113,7 +118,7 @@ def prepare_int8(
     for kept, made_of in int8_programs(exact, ranges, bits):
         content = made_of.SerializeToString()
         after = _scores(recognizer, Session(content).represent, scored)
-        cost = _cost(before, after)
+        cost = dataclasses.replace(_cost(before, after), learnt=learnt)
         costs.append(cost)
         if cost.loss <= max_loss:
             chosen = kept, content, cost
@@ -123,7 +128,12 @@ def prepare_int8(
         raise _too_much("int8", min(costs, key=lambda each: each.loss), max_loss)
     kept, content, cost = chosen
     made = Program(
-        len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
+        len(content),
+        longest=_longest(recognizer),
+        kept=kept,
+        weight_bits=bits,
+        calibrated_on=len(examples),
+        cost=cost,
     )
     check_folder(recognizer, folder)
     write_program(folder, content, {"int8": made})
@@ -157,19 +167,38 @@ def prepare_bfloat16(
             "bfloat16 needs annotated dialogues, on which it is measured what it costs; got"
             f" {len(dialogues)} without."
         )
+    learnt = _learnt(recognizer, dialogues)
     content = program_of(recognizer).SerializeToString()
     session = openvino_session(content, "bfloat16")
     cost = _cost(
         _scores(recognizer, recognizer.represent, dialogues),
         _scores(recognizer, session.represent, dialogues),
     )
+    cost = dataclasses.replace(cost, learnt=learnt)
     if cost.loss > max_loss:
         raise _too_much("bfloat16", cost, max_loss)
-    exact, made = Program(bytes=len(content)), Program(bytes=len(content), cost=cost)
+    exact = Program(bytes=len(content), longest=_longest(recognizer))
+    made = dataclasses.replace(exact, cost=cost)
     check_folder(recognizer, folder)
     write_program(folder, content, {"float32": exact, "bfloat16": made})
     _prepare_label_words(recognizer, folder)
     return made
+
+
+def _learnt(recognizer: EmotionRecognizer, scored: Sequence[Dialogue]) -> int:
+    """How many of the annotated utterances that tell what a program costs the model has learnt
+    from, which is logged. Those that it was chosen by, as a corpus' dev, it answers as any others.
+    """
+    known = recognizer.learnt.known(scored)
+    if known.trained:
+        log.warning(
+            "%d of %d annotated utterances are, with all utterances before them, among those that"
+            " the model has learnt from, and answers more surely than others: of its answers to"
+            " what it has never seen, a program may change more than is measured on these.",
+            known.trained,
+            known.of,
+        )
+    return known.trained
 
 
 def _too_much(precision: str, cost: Cost, max_loss: float) -> UserError:
@@ -207,10 +236,17 @@ def _prepare_label_words(recognizer: EmotionRecognizer, folder: Path) -> None:
     if not recognizer.settings.made_of_words:
         return
     runtime, representer = in_jax(recognizer.runtime), _representer(recognizer)
-    encoder = runtime.label_encoder() if runtime.label_encoder else representer.encoder
+    encoder: Any = runtime.label_encoder() if runtime.label_encoder else representer.encoder
     content = label_program(representer, encoder).SerializeToString()
     check_folder(recognizer, folder)
-    write_program(folder, content, {LABEL_WORDS: Program(bytes=len(content))})
+    made = Program(bytes=len(content), longest=encoder.max_length)
+    write_program(folder, content, {LABEL_WORDS: made})
+
+
+def _longest(recognizer: EmotionRecognizer) -> int | None:
+    """Tokens that its encoder reads at most; None: any number."""
+    encoder: Any = _representer(recognizer).encoder
+    return encoder.max_length
 
 
 def _representer(recognizer: EmotionRecognizer) -> Representer:

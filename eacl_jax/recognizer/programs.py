@@ -1,5 +1,6 @@
 """A model's programs for other runtimes, in its folder beside the weights: read without JAX."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ FOLDER = "programs"
 _ABOUT = "programs.json"
 _HEADS = "heads.safetensors"
 _CONFIG = "config.json"
-_FORMAT = "eacl_jax programs 1"
+_FORMAT = "eacl_jax programs 2"
 _SECTION = "## Programs"
 _TITLES = {
     "float32": "float32",
@@ -55,6 +56,7 @@ class Cost:
       before, after: that score of the model and of the program.
       changed: share of utterances whose answer is another.
       calibration_before, calibration_after: expected calibration error.
+      learnt: of the utterances, how many the model has learnt from.
     """
 
     utterances: int
@@ -64,6 +66,7 @@ class Cost:
     changed: float
     calibration_before: float
     calibration_after: float
+    learnt: int = 0
 
     @property
     def loss(self) -> float:
@@ -72,11 +75,12 @@ class Cost:
 
     def in_words(self) -> str:
         """One line."""
+        learnt = f", of which the model has learnt from {self.learnt}" if self.learnt else ""
         return (
             f"{self.metric.replace('_f1', ' F1').replace('_', ' ')} {self.before:.2f} ->"
             f" {self.after:.2f}, {self.changed:.1f}% of answers differ, calibration error"
             f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}, on"
-            f" {count(self.utterances, 'utterance')}"
+            f" {count(self.utterances, 'utterance')}{learnt}"
         )
 
 
@@ -86,6 +90,8 @@ class Program:
 
     Attributes:
       bytes: of its file.
+      checksum: of its file, by `checksum.sampled`; `write_program` fills it in.
+      longest: tokens that it reads at most; None: any number.
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
       calibrated_on: utterances that scales of int8 are known from.
@@ -95,6 +101,8 @@ class Program:
     """
 
     bytes: int
+    checksum: str = ""
+    longest: int | None = None
     kept: str = ""
     weight_bits: int = 0
     calibrated_on: int = 0
@@ -115,14 +123,14 @@ class Program:
 class _About:
     heads: str
     programs: dict[str, Program]
-    # Of encoders' files of weights, by name.
+    # Of encoders' weights and config.json, by name.
     encoders: dict[str, str]
     # The one setting that programs hold, and the hash of all.
     readout: str
     config: str
 
     def is_of(self, folder: Path) -> bool:
-        """Whether the programs are of the weights and the readout that a model folder has."""
+        """Whether the programs are of the weights, encoders and readout that a model folder has."""
         return (
             self.heads == sha256_of(folder / _HEADS)
             and self.encoders == _encoders(folder)
@@ -139,7 +147,8 @@ def _readout(folder: Path) -> str:
 
 
 def _encoders(folder: Path) -> dict[str, str]:
-    files = sorted(folder.glob("*encoder/*.safetensors"))
+    patterns = ("*encoder/*.safetensors", "*encoder/config.json")
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
     return {file.relative_to(folder).as_posix(): sampled(file) for file in files}
 
 
@@ -153,7 +162,8 @@ def read_programs(folder: Path) -> dict[str, Program]:
     prepared.
 
     Raises:
-      UserError: their description is damaged, one is missing, or they are of another model.
+      UserError: their description is damaged, one is missing or another, or they are of another
+        model.
     """
     about = folder / FOLDER / _ABOUT
     if not about.exists():
@@ -175,18 +185,39 @@ def read_programs(folder: Path) -> dict[str, Program]:
         )
     for name, program in found.programs.items():
         file = file_of(folder, name)
-        size = file.stat().st_size if file.exists() else None
-        if size != program.bytes:
-            raise UserError(
-                f"{file} {'is missing' if size is None else 'is not whole'}: prepare the model"
-                " again."
-            )
+        if problem := _why_not(file, program):
+            raise UserError(f"{file} {problem}: prepare the model again.")
     if found.is_measured(folder):
         return found.programs
     return {
         name: dataclasses.replace(program, outdated=program.cost is not None)
         for name, program in found.programs.items()
     }
+
+
+def files_of(folder: Path) -> set[Path]:
+    """The files of a model folder's programs, and their description; none where none were prepared.
+    Errors as of `read_programs`.
+    """
+    programs = read_programs(folder)
+    return {
+        *(file_of(folder, name) for name in programs),
+        *([folder / FOLDER / _ABOUT] if programs else ()),
+    }
+
+
+def _why_not(file: Path, program: Program) -> str:
+    """Why a file is not a program; empty where it is. Two models of one architecture have programs
+    of one size.
+    """
+    try:
+        if not file.exists():
+            return "is missing"
+        if file.stat().st_size != program.bytes:
+            return "is not whole"
+        return "" if sampled(file) == program.checksum else "is not the program that was prepared"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 def describe(folder: Path) -> None:
@@ -202,7 +233,8 @@ def describe(folder: Path) -> None:
 
 
 def write_program(folder: Path, content: bytes, programs: Mapping[str, Program]) -> None:
-    """Adds a program to a model folder, or replaces it; others of the same model stay.
+    """Adds a program to a model folder, or replaces it; others of the same model stay, and those of
+    another go.
 
     Args:
       folder: a model's.
@@ -217,22 +249,30 @@ def write_program(folder: Path, content: bytes, programs: Mapping[str, Program])
     except UserError:  # of another model, or damaged: made anew
         others = {}
     (file,) = {file_of(folder, name) for name in programs}
+    _check_folder(folder)
+    whole.write_bytes(file, content)
+    checksum = sampled(file)
+    written = {
+        name: dataclasses.replace(program, checksum=checksum) for name, program in programs.items()
+    }
     # Not what was measured of a file that is replaced by another.
     others = {
         name: program
         for name, program in others.items()
-        if file_of(folder, name) != file or program.bytes == len(content)
+        if file_of(folder, name) != file or program.checksum == checksum
     }
-    _check_folder(folder)
-    whole.write_bytes(file, content)
     about = _About(
         sha256_of(folder / _HEADS),
-        {**others, **programs},
+        {**others, **written},
         _encoders(folder),
         _readout(folder),
         sha256_of(folder / _CONFIG),
     )
     whole.write_json(folder / FOLDER / _ABOUT, {"format": _FORMAT, **dataclasses.asdict(about)})
+    known = {file_of(folder, name) for name in about.programs}
+    for left in {*(folder / FOLDER).glob("*.onnx")} - known:
+        with contextlib.suppress(OSError):  # it is not read, nor sent
+            left.unlink()
     _write_section(folder / "README.md", about.programs)
 
 

@@ -602,6 +602,21 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
         assert joined([last.dialogue]) == expected[2:]
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("note,,note,", ["note", "column 5", "note 6", "column 7"]),
+        ("note,note 6,note,x", ["note", "note 6", "note 6 6", "x"]),
+        ("note,note,note 5,x", ["note", "note 5 5", "note 5", "x"]),
+        (",column 4,column 4,x", ["column 4 4", "column 4", "column 4 6", "x"]),
+    ],
+)
+def test_every_column_comes_back(header, names):
+    """Also one without a name, or with one that is there before, whatever others are called."""
+    (item,) = read("csv", f"dialogue,speaker,text,{header}\n1,Ann,hi,a,b,c,d\n")
+    assert item.dialogue.utterances[0].other == dict(zip(names, "abcd", strict=True))
+
+
 def test_blank_rows_before_the_header_and_the_header_again():
     (item,) = read("csv", ";;\ndialogue;speaker;text\n1;Ann;hi\n")
     assert item.dialogue.utterances[0].text == "hi"

@@ -195,6 +195,26 @@ def test_a_run_does_not_go_on_with_other_features(eacl, featured, tmp_path, monk
     assert message in predict(eacl, featured, *arguments).errors
 
 
+@pytest.mark.parametrize(("text", "status"), [(True, 2), (False, 0)])
+def test_long_texts_count_where_texts_are_read(eacl, stub, tmp_path, monkeypatch, text, status):
+    make_featured(tmp_path / "encoder", text=text).save_pretrained(tmp_path / "model")
+    given = tmp_path / "chats.jsonl"
+    chats = ({"id": str(n), "utterances": [{"speaker": "A", "text": "a"}]} for n in range(20))
+    given.write_text("".join(json.dumps(each) + "\n" for each in chats))
+
+    def stop(chunks):
+        yield next(chunks)
+        raise KeyboardInterrupt
+
+    arguments = (given, tmp_path / "out.jsonl", "--batch-size", "1", "--on-long")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_ahead", stop)
+        assert predict(eacl, tmp_path / "model", *arguments, "pool").status == 130
+    done = predict(eacl, tmp_path / "model", *arguments, "refuse")
+    assert done.status == status
+    assert ("long texts: 'pooled', now 'cut'" in done.errors) is text
+
+
 @pytest.mark.slow
 def test_evaluate_and_adapt_read_features_of_all_kinds(eacl, featured, expected, tmp_path):
     labels = ("joy", "anger", "neutral")

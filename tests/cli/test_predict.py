@@ -335,6 +335,47 @@ def test_other_model_is_refused(eacl, model, stub, tmp_path, monkeypatch):
     assert "\n  model: '" in done.errors
 
 
+@pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
+def test_a_run_does_not_go_on_with_other_columns(eacl, model, stub, tmp_path, monkeypatch, kind):
+    """Rows to come would not be of the header that was written."""
+    chats, represent = tmp_path / f"chats.{kind}", stub.represent
+    records = [{"dialogue": str(n), "speaker": "Ann", "text": "hi", "mood": "m"} for n in range(20)]
+
+    def write() -> None:
+        names = list(dict.fromkeys(name for record in records for name in record))
+        whole = [{name: record.get(name) for name in names} for record in records]
+        if kind == "json":
+            chats.write_text(json.dumps(records))
+        elif kind == "csv":
+            with chats.open("w", newline="") as file:
+                csv.writer(file).writerows([names, *(list(each.values()) for each in whole)])
+        else:
+            parquet.write_table(pyarrow.Table.from_pylist(whole), chats)
+
+    def interrupted(examples):
+        if stub.asked:
+            raise KeyboardInterrupt
+        return represent(examples)
+
+    options = ("predict", "--model", model, "--input", chats, "--input-format=json")
+    options += ("--batch-size=1", "--output")
+    outputs = {"--fields=emotion,other": "out.csv", "--fields=emotion": "lean.csv"}
+    outputs["--fields=other"] = "out.jsonl"
+    write()
+    for fields, name in outputs.items():
+        stub.asked.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(stub, "represent", interrupted)
+            assert eacl(*options, tmp_path / name, fields).status == 130
+    records[-1]["note"] = "new"
+    write()
+    done = {name: eacl(*options, tmp_path / name, fields) for fields, name in outputs.items()}
+    assert [each.status for each in done.values()] == [2, 0, 0]
+    assert "give the same to go on, or give --restart" in done["out.csv"].errors
+    assert "columns carried through: ['mood'], now ['mood', 'note']" in done["out.csv"].errors
+    assert '"note": "new"' in (tmp_path / "out.jsonl").read_text().splitlines()[-1]
+
+
 def test_bad_dialogues_are_reported_or_passed_over(eacl, model, stub, tmp_path):
     good = [json.dumps(d.to_json()) for d in CHATS]
     long_name = json.dumps(Dialogue("x", (Utterance("A" * (LONGEST_NAME + 1), "hi"),)).to_json())

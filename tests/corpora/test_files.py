@@ -845,3 +845,13 @@ def test_empty_speakers_are_nobodys_and_counted(tmp_path: Path, caplog) -> None:
         found = read(tmp_path, content)
         assert [u.speaker for d in found for u in d.utterances] == ["Speaker", "Ann", "Speaker"]
         assert "2 utterances name no speaker; they count as one speaker's, 'Speaker'" in caplog.text
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_columns_of_one_name_are_all_kept(tmp_path, small) -> None:
+    """Also where another has the name that the second would get; and in Label Studio's table."""
+    first = "annotation_id,annotator" if small else "more,than"
+    header = f"{first},dialogue,speaker,text,emotion,note,note 9,note"
+    (dialogue,) = read(tmp_path, table(header, [(1, 2, "1", "Ann", "hi", "joy", "a", "b", "c")]))
+    other = {name: each for name, each in dialogue.utterances[0].other.items() if "note" in name}
+    assert other == {"note": "a", "note 9": "b", "note 9 9": "c"}

@@ -156,6 +156,19 @@ def test_programs_of_another_model_are_refused(model, fake, tmp_path) -> None:
     assert not fake.tokens
 
 
+def test_programs_of_a_former_model_are_not_sent(model, tmp_path) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(model, folder)
+    (folder / "programs").mkdir()
+    # As a file that was copied there, or could not be deleted.
+    (folder / "programs" / "int8.onnx").write_bytes(b"former")
+    assert not any(name.startswith("programs/") for name in push(folder, "a/b", dry_run=True).files)
+    write_program(folder, b"program", {"float32": Program(bytes=len(b"program"))})
+    (folder / "programs" / "int8.onnx").write_bytes(b"former")
+    sent = [name for name in push(folder, "a/b", dry_run=True).files if name.startswith("prog")]
+    assert sent == ["programs/float32.onnx", "programs/programs.json"]
+
+
 def test_dry_run_asks_nobody(model, fake) -> None:
     sent = push(model, "ann/emotions", dry_run=True)
     assert sent.address == ""

@@ -141,6 +141,24 @@ def test_int8_says_what_it_costs(folder):
     assert "## Programs" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_cost_says_how_much_of_it_the_model_has_learnt_from(folder, caplog):
+    """As it answers that more surely, and so a program changes less of it."""
+    in_jax, dialogues = EmotionRecognizer.from_pretrained(folder), read_dialogues(NOTED)[0]
+    # By those that it was chosen by nothing is flattered.
+    in_jax.learnt = in_jax.learnt.and_("chosen", dialogues)
+    made = preparing.prepare_int8(in_jax, folder, dialogues, max_loss=100)
+    assert "learnt from" not in made.in_words() + caplog.text
+    # Scales are taken from the first, and the cost is measured on the second.
+    in_jax.learnt = in_jax.learnt.and_("trained", dialogues[:2])
+    preparing.prepare_int8(in_jax, folder, dialogues, max_loss=100)
+    assert "2 of 12 annotated utterances are, with all utterances before them" in caplog.text
+    quick = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+    assert quick.runtime.cost.split(";")[0].endswith(
+        "on 12 utterances, of which the model has learnt from 2"
+    )
+    assert quick.runtime.cost in (folder / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("f1", [(59.0, 58.0), (58.0, 59.0)])
 def test_int8_that_costs_too_much_is_not_written(folder, monkeypatch, f1):
     in_jax = EmotionRecognizer.from_pretrained(folder)
@@ -221,6 +239,20 @@ def test_bad_folders_and_arguments(folder):
     save_file({name: each * 1.01 for name, each in tensors.items()}, weights)
     with pytest.raises(UserError, match="holds programs of another model"):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+
+
+def test_programs_of_a_former_model_are_deleted(folder):
+    def written() -> set[str]:
+        return {file.name for file in (folder / "programs").iterdir()}
+
+    for name in ("float32", "int8"):
+        content = name.encode()
+        programs.write_program(folder, content, {name: programs.Program(bytes=len(content))})
+    (folder / "programs" / "notes.txt").touch()
+    assert written() == {"float32.onnx", "int8.onnx", "notes.txt", "programs.json"}
+    make_recognizer(folder.parent / "encoder", shift=0.2).save_pretrained(folder)
+    programs.write_program(folder, b"new", {"float32": programs.Program(bytes=3)})
+    assert written() == {"float32.onnx", "notes.txt", "programs.json"}
 
 
 def test_matrices_beside_a_named_encoder_are_refused(folder):

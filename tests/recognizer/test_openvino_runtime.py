@@ -1,5 +1,6 @@
 """A model folder answers by OpenVINO as it does by JAX, in float32 and in bfloat16."""
 
+import json
 import os
 import pickle
 import shutil
@@ -75,9 +76,10 @@ def test_many_threads_ask_at_once(folder):
 def test_bfloat16_says_what_it_costs(folder, bfloat16):
     in_jax = EmotionRecognizer.from_pretrained(folder)
     dialogues = read_dialogues(NOTED)[0]
+    in_jax.learnt = in_jax.learnt.and_("trained", dialogues[:3])
     made = preparing.prepare_bfloat16(in_jax, folder, dialogues, max_loss=100)
     assert made.cost is not None
-    assert made.cost.utterances == 2 * len(NOTED)
+    assert (made.cost.utterances, made.cost.learnt) == (2 * len(NOTED), 6)
     quick = EmotionRecognizer.from_pretrained(folder, runtime="openvino", precision="bfloat16")
     differ = [
         a.emotion != b.emotion
@@ -140,9 +142,49 @@ def test_what_is_not_there_is_refused(folder, monkeypatch):
         load(runtime="openvino")
 
 
-def test_programs_that_cannot_be_read(folder, monkeypatch):
+@pytest.mark.parametrize("runtime", ["jax", "onnx", "openvino"])
+def test_prompts_longer_than_the_encoder_reads_are_refused(folder, runtime):
+    """Programs would read beyond the encoder's table of positions."""
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    settings["prompt"]["max_tokens"] = 138
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+    settings["prompt"]["max_tokens"] = 139
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"prompt\.max_tokens is 139, but the encoder reads at most 138 tokens"
+    ):
+        EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+
+
+@pytest.mark.parametrize("name", ["encoder", "label_encoder"])
+def test_programs_of_an_encoder_of_other_settings_are_refused(folder, name):
+    config = folder / name / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(settings | {"layer_norm_eps": 1e-3}), encoding="utf-8")
+    with pytest.raises(UserError, match="holds programs of another model"):
+        EmotionRecognizer.from_pretrained(folder, runtime="openvino")
+
+
+def test_a_program_of_another_model_is_refused(folder, tmp_path):
+    """One of the same size, which holds other weights."""
+    other = tmp_path / "other"
+    make_recognizer(other / "encoder", shift=0.2).save_pretrained(other / "model")
+    preparing.prepare(EmotionRecognizer.from_pretrained(other / "model"), other / "model")
     file = programs.file_of(folder, "float32")
-    file.write_bytes(bytes(200) + file.read_bytes()[200:])
+    size = file.stat().st_size
+    shutil.copyfile(programs.file_of(other / "model", "float32"), file)
+    assert file.stat().st_size == size
+    for runtime in ("onnx", "openvino"):
+        with pytest.raises(UserError, match=r"float32\.onnx is not the program that was prepared"):
+            EmotionRecognizer.from_pretrained(folder, runtime=runtime)
+
+
+def test_programs_that_cannot_be_read(folder, monkeypatch):
+    content = programs.file_of(folder, "float32").read_bytes()
+    damaged = bytes(200) + content[200:]
+    programs.write_program(folder, damaged, {"float32": programs.Program(bytes=len(damaged))})
     for runtime in ("onnx", "openvino"):
         with pytest.raises(
             UserError, match=r"float32\.onnx cannot be read.*prepare the model again"
