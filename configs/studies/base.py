@@ -95,7 +95,8 @@ def study(
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts; None: as the corpora's labels have them, with
         micro F1 first where each leaves a label out.
-      settings: of every variant, by dotted name; they count more than the recipe of the argument.
+      settings: of every variant, by dotted name; they count more than what the argument gives, the
+        corpora's too.
       corpus, paper: where the argument says nothing.
       more_names: names that the argument may have beside these, with what they are where it has
         not; see `read_argument`.
@@ -123,11 +124,14 @@ def study(
     given |= {"corpus": given["corpus"] or corpus, "paper": given["paper"] or paper}
     settings = settings or {}
     if corpora is None:
-        usual = {} if base is not None or given["paper"] else _ON_A_CPU
-        recipe = {name: value for name, value in usual.items() if name not in settings}
-        corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
+        recipe = {} if base is not None or given["paper"] else _ON_A_CPU
+        corpora = {
+            name: {setting: value for setting, value in found.items() if setting not in settings}
+            for name, found in _corpora(given["corpus"].split("+"), given["data"], recipe).items()
+        }
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
+    base.update_from_flattened_dict(dict(settings))
     excluded = [c.get("evaluation.excluded_label") for c in corpora.values()]
     if (
         measures is None
@@ -148,7 +152,6 @@ def study(
         more["trials"] = given["trials"]
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
-    base.update_from_flattened_dict(dict(settings))
     if given["dtype"]:
         base.encoder.dtype = given["dtype"]
     if several_encoders:
