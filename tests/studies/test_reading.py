@@ -724,3 +724,13 @@ def test_a_corpus_does_not_override_what_the_study_sets():
     assert {cell.config.evaluation.primary for cell in study.cells} == {"macro_f1"}
     excluded = {cell.corpus: cell.config.evaluation.excluded_label for cell in study.cells}
     assert excluded == {"dailydialog": "neutral", "meld": ""}
+
+
+def test_a_study_of_chains_has_them_also_where_dev_does_not_want_them():
+    module = importlib.import_module("configs.studies.recipe")
+    chains = [
+        each["sequence.only_if_better"]
+        for name, each in module.BEYOND.items()
+        if "sequence" in name
+    ]
+    assert chains == [False, False]
