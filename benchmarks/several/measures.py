@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from eacl_jax.model import decisions
 from eacl_jax.model.metrics import summarize_several
-from eacl_jax.studies import several, statistics
+from eacl_jax.studies import scoring, statistics
 
 MEASURES = ("macro_f1", "micro_f1", "weighted_f1", "jaccard")
 
@@ -42,11 +42,11 @@ def redrawn(
 ) -> dict[str, Float[np.ndarray, "S B"]]:
     """Each of `MEASURES`, of S systems' answers [N, C], in each of B draws of utterances."""
     alone = np.arange(len(gold))
-    counts = [several.dialogue_counts(gold, each.astype(bool), alone) for each in answers]
+    counts = [scoring.dialogue_counts(gold, each.astype(bool), alone) for each in answers]
     drawn = [[times @ each for times in draws] for each in counts]
     return {
         name: np.stack(
-            [np.concatenate([several.summary(part, name) for part in each]) for each in drawn]
+            [np.concatenate([scoring.summary(part, name) for part in each]) for each in drawn]
         )
         for name in MEASURES
     }

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eacl_jax.studies.answered import Answered
 from eacl_jax.studies.definition import ALWAYS
-from eacl_jax.studies.gather import Answers, CellResult
+from eacl_jax.studies.gather import CellResult
 
 
-def constant_answers(cells: Sequence[CellResult]) -> list[Answers]:
+def constant_answers(cells: Sequence[CellResult]) -> list[Answered]:
     """Answers on test of always giving the label that is most frequent in training, once a corpus
     and seed of the complete runs: those of the corpus' variant that has most of them, the first of
     several, since variants may be tested on other dialogues.
     """
-    found: dict[tuple[str, int], Answers] = {}
+    found: dict[tuple[str, int], Answered] = {}
     runs: dict[str, Counter[str]] = {}
     for each in cells:
         runs.setdefault(each.cell.corpus, Counter())[each.cell.variant] += 1
@@ -31,7 +32,7 @@ def constant_answers(cells: Sequence[CellResult]) -> list[Answers]:
         if test.gold.ndim == 2:
             answers = np.zeros_like(test.gold)
             answers[:, number] = True
-        found[each.cell.corpus, each.cell.seed] = Answers(
+        found[each.cell.corpus, each.cell.seed] = Answered(
             each.cell.corpus,
             ALWAYS,
             each.cell.seed,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from eacl_jax.studies import several, statistics
+from eacl_jax.studies import scoring, statistics
 from eacl_jax.studies.pairs import PAIRS, PAIRS_F1, Pairs, pairs_among
 from eacl_jax.studies.similar import pair_counts, pairs_f1
 from eacl_jax.studies.statistics import Draws, Estimate
@@ -15,25 +15,32 @@ from eacl_jax.studies.statistics import Draws, Estimate
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """Answers of one seed on a split.
+    """Answers of one seed on a split, of a run's stage or of none.
 
     Attributes:
-      seed: of the run.
+      corpus, variant: names for the table.
+      seed: of the training.
       labels: the C labels.
-      excluded: the one that micro F1 leaves out; empty: no micro F1.
       gold, dialogues, answers: of the N utterances; gold and answers are label indices, or, where
         an utterance may have several labels, booleans.
       scores: of the labels; None: there is no F1 of similar pairs.
+      excluded: the label that micro F1 leaves out; none of the labels: no micro F1.
+      chosen_on, chosen_by: the split and the measure that chose the epoch of the run that answered;
+        empty where none was chosen.
       asked_pairs: the pairs of similar labels; those of which a label is missing do not count.
     """
 
+    corpus: str
+    variant: str
     seed: int
     labels: tuple[str, ...]
-    excluded: str
     gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     dialogues: Int[np.ndarray, " N"]
     answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
     scores: Float[np.ndarray, "N C"] | None = None
+    excluded: str = ""
+    chosen_on: str = ""
+    chosen_by: str = ""
     asked_pairs: Pairs = PAIRS
 
     @property
@@ -42,13 +49,13 @@ class Answered:
         return self.gold.ndim == 2
 
     @functools.cached_property
-    def counts(self) -> Float[np.ndarray, "D ..."]:
-        """Of each dialogue a confusion matrix; of several labels `several.dialogue_counts`."""
-        if self.several:
-            return several.dialogue_counts(self.gold, self.answers, self.dialogues)
-        return statistics.dialogue_confusions(
-            self.gold, self.answers, self.dialogues, len(self.labels)
-        )
+    def counts(self) -> Float[np.ndarray, "D K"]:
+        """Of each dialogue `scoring.dialogue_counts`."""
+        gold, answers = self.gold, self.answers
+        if not self.several:
+            alone = np.eye(len(self.labels), dtype=bool)
+            gold, answers = alone[gold], alone[answers]
+        return scoring.dialogue_counts(gold, answers, self.dialogues)
 
     @functools.cached_property
     def pairs(self) -> Int[np.ndarray, "D P 2 2"] | None:
@@ -62,27 +69,32 @@ class Answered:
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of all that can be measured: summaries, then what each label has."""
-        kept: tuple[str, ...] = several.SUMMARIES
+        lacks: tuple[str, ...] = ()
         if not self.several:
-            kept = statistics.SUMMARIES if self.excluded else statistics.SUMMARIES[:3]
+            # Micro F1 of all labels, where each utterance has one, is the accuracy.
+            lacks = ("jaccard",) if self.excluded in self.labels else ("jaccard", "micro_f1")
+        kept = (name for name in scoring.SUMMARIES if name not in lacks)
         more = () if self.pairs is None else (PAIRS_F1,)
-        return (*kept, *more, *statistics.LABEL_SCORES)
+        return (*kept, *more, *scoring.LABEL_SCORES)
 
     @property
     def support(self) -> Float[np.ndarray, " C"]:
         """How many utterances have each label."""
-        total = self.counts.sum(0)
-        return several.support(total) if self.several else total.sum(axis=1)
+        return scoring.margins(self.counts.sum(0))[1]
 
     @property
-    def answered(self) -> Int[np.ndarray, " C"]:
+    def answered(self) -> Float[np.ndarray, " C"]:
         """How many utterances were answered as each label."""
-        if self.several:
-            return self.answers.sum(axis=0)
-        return np.bincount(self.answers, minlength=len(self.labels))
+        return scoring.margins(self.counts.sum(0))[2]
 
     def score(self, measure: str) -> np.ndarray:
-        """One number, or of a label's score [C]."""
+        """One number, or of a label's score [C].
+
+        Raises:
+          ValueError: it is none of `measures`.
+        """
+        if measure not in self.measures:
+            raise ValueError(f"no measure {measure!r} of these answers")
         if measure == PAIRS_F1 and self.pairs is not None:
             return pairs_f1(self.pairs.sum(0))
         return self._measure(self.counts.sum(0), measure)
@@ -107,13 +119,10 @@ class Answered:
         return found
 
     def _measure(self, counts: np.ndarray, measure: str) -> np.ndarray:
-        if self.several:
-            label = measure in statistics.LABEL_SCORES
-            return (several.label_scores if label else several.summary)(counts, measure)
-        if measure in statistics.LABEL_SCORES:
-            return statistics.label_scores(counts, measure)
-        excluded = self.labels.index(self.excluded) if self.excluded else None
-        return statistics.summary(counts, measure, excluded)
+        if measure in scoring.LABEL_SCORES:
+            return scoring.label_scores(*scoring.margins(counts), measure)
+        excluded = self.labels.index(self.excluded) if self.excluded in self.labels else None
+        return scoring.summary(counts, measure, excluded)
 
     def asked_like(self, other: "Answered") -> bool:
         """Whether both answered the same utterances in the same labels."""
@@ -124,7 +133,7 @@ class Answered:
         )
 
 
-def estimates(group: list[Answered], measure: str) -> list[Estimate]:
+def estimates(group: Sequence[Answered], measure: str) -> list[Estimate]:
     """Of a summary one, of a label's score one a label."""
     scores = np.stack([np.atleast_1d(each.score(measure)) for each in group])
     drawn = mean_drawn(group, measure)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
@@ -16,13 +16,14 @@ from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.definition import Cell, Study
-from eacl_jax.studies.pairs import MEASURES, PAIRS, PAIRS_F1, Pairs, pairs_among
+from eacl_jax.studies.pairs import MEASURES, PAIRS_F1, pairs_among
 from eacl_jax.studies.same_answers import same_answers
+from eacl_jax.studies.scoring import LABEL_SCORES
 from eacl_jax.studies.similar import Similar, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training import run_folder
 from eacl_jax.training.cost import Cost, read_cost
-from eacl_jax.training.outputs import Outputs, SplitOutputs, read_outputs
+from eacl_jax.training.outputs import Outputs, read_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,41 +72,13 @@ def read_cell(cell: Cell, folder: Path, given: Mapping[str, Any] | None = None) 
     return CellResult(cell, results, read_outputs(folder), cost)
 
 
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """Answers on test that no stage of a run gave, as those of a recognizer with other labels.
-
-    Attributes:
-      corpus, variant: names for the table.
-      seed: of the recognizer's training.
-      labels: the C labels that indices stand for.
-      gold, dialogues, answers: of N test utterances; see `Answered`.
-      scores: of the labels, for similar emotions.
-      excluded: the label that micro F1 leaves out; empty: no micro F1.
-      chosen_on, chosen_by: the split and the measure that chose the epoch of the run that answered;
-        empty where none was chosen.
-    """
-
-    corpus: str
-    variant: str
-    seed: int
-    labels: tuple[str, ...]
-    gold: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
-    dialogues: Int[np.ndarray, " N"]
-    answers: Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
-    scores: Float[np.ndarray, "N C"] | None = None
-    excluded: str = ""
-    chosen_on: str = ""
-    chosen_by: str = ""
-
-
 def gather(
     study: Study,
     cells: Sequence[CellResult],
     failed: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
     *,
-    answers: Sequence[Answers] = (),
+    answers: Sequence[Answered] = (),
 ) -> Table:
     """Gathers what is there: a study need not be complete.
 
@@ -142,9 +115,13 @@ def gather(
                     rows.append(_row_of_runs(study, here, group, stage))
         extra = [each for each in answers if each.corpus == corpus]
         for variant in dict.fromkeys(each.variant for each in extra):
-            some = [each for each in extra if each.variant == variant]
-            groups[corpus, variant, ""] = [_plain(each, study.pairs) for each in some]
-            rows.append(row_of_answers(some, planned=len(study.seeds), pairs=study.pairs))
+            group = [
+                dataclasses.replace(each, asked_pairs=study.pairs)
+                for each in extra
+                if each.variant == variant
+            ]
+            groups[corpus, variant, ""] = group
+            rows.append(row_of_answers(group, planned=len(study.seeds)))
     _check_measures(study, rows)
     others = [each.variant for each in answers if each.variant not in study.variants]
     most_frequent = {
@@ -168,36 +145,30 @@ def gather(
     )
 
 
-def row_of_answers(answers: Sequence[Answers], *, planned: int, pairs: Pairs = PAIRS) -> Row:
-    """A row of plain answers, one of `answers` a seed, of one corpus and variant.
+def row_of_answers(answers: Sequence[Answered], *, planned: int) -> Row:
+    """A row of answers that no stage of a run gave, one of `answers` a seed, of one corpus and
+    variant.
 
     Args:
       answers: at least one.
       planned: how many seeds there are to be.
-      pairs: of similar labels.
 
     Raises:
       UserError: they were measured on different utterances or labels.
     """
-    first = answers[0]
-    group = [_plain(each, pairs) for each in answers]
     found = [
         [
             similar(each.labels, pair, gold=each.gold, answers=each.answers, scores=each.scores)
-            for pair in pairs_among(first.labels, pairs)
+            for pair in pairs_among(answers[0].labels, each.asked_pairs)
             if {*pair} <= {*each.labels}
         ]
         for each in answers
     ]
     return Row(
-        corpus=first.corpus,
-        variant=first.variant,
         stage="",
         planned=planned,
-        chosen_on=first.chosen_on,
-        chosen_by=first.chosen_by,
         similar=_mean_similar(found),
-        **_common(first.corpus, first.variant, {"test": group}),
+        **_common({"test": answers}),
     )
 
 
@@ -207,34 +178,21 @@ def chosen_on(cell: Cell) -> str:
 
 
 def _answered(study: Study, run: CellResult, split: str, stage: Stage) -> Answered:
-    of: SplitOutputs = run.outputs.splits[split]
+    cell, of = run.cell, run.outputs.splits[split]
     return Answered(
-        run.cell.seed,
+        cell.corpus,
+        cell.variant,
+        cell.seed,
         run.outputs.labels,
-        _known(run.cell.config.evaluation.excluded_label, run.outputs.labels),
         of.gold,
         of.dialogues,
         of.answers[stage],
         of.scores[stage],
-        study.pairs,
+        excluded=cell.config.evaluation.excluded_label,
+        chosen_on=chosen_on(cell),
+        chosen_by=cell.config.evaluation.primary,
+        asked_pairs=study.pairs,
     )
-
-
-def _plain(answers: Answers, pairs: Pairs) -> Answered:
-    return Answered(
-        answers.seed,
-        answers.labels,
-        _known(answers.excluded, answers.labels),
-        answers.gold,
-        answers.dialogues,
-        answers.answers,
-        answers.scores,
-        pairs,
-    )
-
-
-def _known(label: str, labels: Sequence[str]) -> str:
-    return label if label in labels else ""
 
 
 def _row_of_runs(
@@ -253,9 +211,9 @@ def _row_of_runs(
             similar(
                 labels,
                 pair,
-                gold=run.outputs.splits["test"].gold,
-                answers=run.outputs.splits["test"].answers[stage],
-                scores=run.outputs.splits["test"].scores[stage],
+                gold=each.gold,
+                answers=each.answers,
+                scores=each.scores,
                 anchors=of_run,
                 # Of logits, of which there are as many as labels, other distances are usual.
                 representations=None if by_logits else run.outputs.representations,
@@ -263,15 +221,11 @@ def _row_of_runs(
             )
             for pair in pairs_among(labels, study.pairs)
         ]
-        for run, of_run in zip(runs, anchors, strict=True)
+        for run, each, of_run in zip(runs, test, anchors, strict=True)
     ]
     return Row(
-        corpus=cell.corpus,
-        variant=cell.variant,
         stage=str(stage),
         planned=len(study.seeds),
-        chosen_on=chosen_on(cell),
-        chosen_by=cell.config.evaluation.primary,
         epochs=tuple(each.best_epoch for each in scored),
         calibration_error={
             split: float(np.mean([each[split] for each in errors]))
@@ -284,28 +238,28 @@ def _row_of_runs(
         ),
         by_logits=by_logits,
         cost=_mean_cost([run.cost for run in runs if run.cost is not None]),
-        **_common(
-            cell.corpus,
-            cell.variant,
-            {"dev": [_answered(study, run, "dev", stage) for run in runs], "test": test},
-        ),
+        **_common({"dev": [_answered(study, run, "dev", stage) for run in runs], "test": test}),
     )
 
 
-def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> dict[str, Any]:
-    """What a row of runs and one of plain answers have in common."""
+def _common(splits: Mapping[str, Sequence[Answered]]) -> dict[str, Any]:
+    """What a row of runs and one of answers that no stage gave have in common."""
+    test = splits["test"]
+    first, support = test[0], test[0].support
     for split, group in splits.items():
         for each in group[1:]:
             if not each.asked_like(group[0]):
                 raise UserError(
-                    f"{corpus}, {variant}: seeds {group[0].seed} and {each.seed} answered"
+                    f"{each.corpus}, {each.variant}: seeds {group[0].seed} and {each.seed} answered"
                     f" different {split} utterances or labels, so that they have no mean; delete"
                     " the older run to train it again on today's files."
                 )
-    test = splits["test"]
-    first, support = test[0], test[0].support
-    labels = {name: estimates(test, name) for name in statistics.LABEL_SCORES}
+    labels = {name: estimates(test, name) for name in LABEL_SCORES}
     return {
+        "corpus": first.corpus,
+        "variant": first.variant,
+        "chosen_on": first.chosen_on,
+        "chosen_by": first.chosen_by,
         "seeds": tuple(each.seed for each in test),
         "dialogues": len(first.counts),
         "utterances": len(first.gold),
@@ -313,7 +267,7 @@ def _common(corpus: str, variant: str, splits: Mapping[str, list[Answered]]) -> 
             split: {
                 name: estimates(group, name)[0]
                 for name in group[0].measures
-                if name not in statistics.LABEL_SCORES
+                if name not in LABEL_SCORES
             }
             for split, group in splits.items()
         },

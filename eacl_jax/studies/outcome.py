@@ -64,8 +64,9 @@ def write_results(
     """
     # They import matplotlib and scikit-learn, for which a list of cells should not wait.
     from eacl_jax.studies.always import constant_answers
+    from eacl_jax.studies.answered import Answered
     from eacl_jax.studies.before import readouts_before
-    from eacl_jax.studies.gather import Answers, CellResult, gather, read_cell
+    from eacl_jax.studies.gather import CellResult, gather, read_cell
     from eacl_jax.studies.page import write_page
     from eacl_jax.studies.table import write_study
     from eacl_jax.studies.tables import write_tables
@@ -73,7 +74,7 @@ def write_results(
 
     found = find(study, workdir)
     read: list[CellResult] = []
-    transferred: list[Answers] = []
+    transferred: list[Answered] = []
     unread: dict[Cell, Failure] = {}
     before = readouts_before(study, found.complete, workdir) if study.before else {}
     for cell in found.complete:

@@ -5,7 +5,7 @@ Source: arXiv 2403.20289, whose claim is that anchors tell similar emotions apar
 
 from collections.abc import Sequence
 
-from eacl_jax.studies.several import SUMMARIES
+from eacl_jax.studies.scoring import SUMMARIES
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -65,7 +65,5 @@ def _changed(first: Mapping[int, Answered], second: Mapping[int, Answered]) -> s
 
 def _always(found: Answered, label: str) -> bool:
     """Whether every answer is the label, and nothing else."""
-    number = found.labels.index(label)
-    if found.several:
-        return bool((found.answers == (np.arange(len(found.labels)) == number)).all())
-    return bool((found.answers == number).all())
+    often = found.answered
+    return bool(often[found.labels.index(label)] == len(found.gold) == often.sum())

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.metrics import silhouette_score
 
 from eacl_jax.reports.projection import label_cosines
-from eacl_jax.studies.statistics import label_scores
+from eacl_jax.studies.scoring import label_scores
 
 # A silhouette takes the distance of every two utterances.
 MOST = 2000
@@ -120,8 +120,10 @@ def pairs_f1(counts: np.ndarray) -> np.ndarray:
     """[..., P, 2, 2] counts -> [...], percent: the mean of both labels' F1, and of the pairs that
     have utterances of both; 0 where none has.
     """
-    there = (np.asarray(counts).sum(axis=-1) > 0).all(axis=-1)
-    f1 = label_scores(counts, "f1").mean(axis=-1)
+    counts = np.asarray(counts, np.float64)
+    right, gold = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1)
+    there = (gold > 0).all(axis=-1)
+    f1 = label_scores(right, gold, counts.sum(axis=-2), "f1").mean(axis=-1)
     return (f1 * there).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
 
 

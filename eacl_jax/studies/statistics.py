@@ -16,7 +16,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import stats
 
 from eacl_jax.dialogue import count, counted
@@ -28,77 +28,12 @@ DRAWS = 10_000
 # of two equal recipes the models of three seeds were called different in 18 to 50% of studies with
 # five to two test dialogues, in 11% with eight and in 4% with twenty.
 FEW_DIALOGUES, FEWEST_DIALOGUES = 20, 6
-SUMMARIES = ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
-LABEL_SCORES = ("f1", "precision", "recall")
 
 # As many numbers of draws stay in memory, 64 MB, for the next use.
 _KEPT_NUMBERS = 8_000_000
 
-# Confusion matrices [..., C, C] -> numbers [...] or [..., K].
+# Counts that were added up, of each draw -> numbers, of each draw.
 Measure = Callable[[np.ndarray], np.ndarray]
-
-
-def dialogue_confusions(
-    gold: Int[np.ndarray, " N"],
-    answers: Int[np.ndarray, " N"],
-    dialogues: Int[np.ndarray, " N"],
-    classes: int,
-) -> Int[np.ndarray, "D C C"]:
-    """A confusion matrix a dialogue, rows gold; dialogues without an utterance here are left
-    out.
-    """
-    _, numbers = np.unique(dialogues, return_inverse=True)
-    count = int(numbers.max()) + 1 if len(numbers) else 0
-    cells = (numbers.astype(np.int64) * classes + gold) * classes + answers
-    flat = np.bincount(cells, minlength=count * classes * classes)
-    return flat.reshape(count, classes, classes)
-
-
-def summary(confusions: np.ndarray, measure: str, excluded: int | None = None) -> np.ndarray:
-    """A summary of confusion matrices, as `model.metrics.summarize` has it.
-
-    Args:
-      confusions: [..., C, C], rows gold.
-      measure: one of `SUMMARIES`.
-      excluded: index of the label that micro F1 leaves out.
-
-    Returns:
-      [...], in percent.
-
-    Raises:
-      ValueError: there is no such measure, or micro F1 is asked without an excluded label.
-    """
-    correct, gold, answered = _margins(confusions)
-    if measure == "accuracy":
-        return 100 * correct.sum(-1) / np.maximum(gold.sum(-1), 1)
-    if measure == "micro_f1" and excluded is not None:
-        kept = np.arange(correct.shape[-1]) != excluded
-        both = (gold + answered)[..., kept].sum(-1)
-        return 200 * correct[..., kept].sum(-1) / np.maximum(both, 1)
-    f1 = label_scores(confusions, "f1")
-    if measure == "weighted_f1":
-        return (f1 * gold).sum(-1) / np.maximum(gold.sum(-1), 1)
-    if measure == "macro_f1":
-        present = gold + answered > 0
-        return (f1 * present).sum(-1) / np.maximum(present.sum(-1), 1)
-    raise ValueError(f"no measure {measure!r} of a confusion matrix")
-
-
-def label_scores(confusions: np.ndarray, measure: str) -> np.ndarray:
-    """F1, precision or recall of every label, 0 where it is 0 / 0: [..., C, C] -> [..., C], in
-    percent.
-    """
-    correct, gold, answered = _margins(confusions)
-    whole = {"f1": (gold + answered) / 2, "precision": answered, "recall": gold}[measure]
-    return 100 * np.divide(correct, whole, out=np.zeros_like(correct), where=whole > 0)
-
-
-def _margins(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    confusions = np.asarray(confusions, np.float64)
-    correct = np.diagonal(confusions, axis1=-2, axis2=-1).copy()
-    ones = np.ones(confusions.shape[-1])
-    # For many small matrices much faster than `sum`.
-    return correct, confusions @ ones, ones @ confusions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +76,7 @@ def redrawn(counts: Float[np.ndarray, "D ..."], measure: Measure, draws: Draws) 
     """The measure of each draw of dialogues: [B, ...].
 
     Args:
-      counts: of each dialogue: a confusion matrix, or other counts that add up.
+      counts: of each dialogue, which add up.
       measure: of counts that were added up.
       draws: of the dialogues.
     """

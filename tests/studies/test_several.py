@@ -9,12 +9,11 @@ import pytest
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model import metrics
-from eacl_jax.studies import several, statistics, tables
+from eacl_jax.studies import scoring, tables
 from eacl_jax.studies.gather import CellResult, gather
 from eacl_jax.studies.measured import check_measures, check_transfer
 from eacl_jax.studies.page import write_page
 from eacl_jax.studies.similar import similar
-from eacl_jax.studies.statistics import Draws
 from eacl_jax.studies.transfers import draw
 from eacl_jax.training.outputs import read_outputs, write_outputs
 from tests.stubs.study import ABLATION, LABELS, make_study
@@ -49,42 +48,6 @@ def made():
     return study, runs, gather(study, runs)
 
 
-def test_measures_are_those_of_the_library():
-    rng = np.random.default_rng(0)
-    gold, answers = rng.random((2, 60, 4)) < 0.3
-    gold[:, 2] = answers[:, 2] = False  # a label neither in gold nor answered
-    numbers = np.sort(rng.choice([0, 3, 4, 9], 60))  # others have no annotated utterance
-    counts = several.dialogue_counts(gold, answers, numbers)
-    assert counts.shape == (4, 15)
-    assert counts[1, -3] == (numbers == 3).sum()
-    expected = metrics.summarize_several(gold, answers, "abcd")
-    for name in several.SUMMARIES:
-        assert several.summary(counts.sum(0), name) == pytest.approx(expected[name])
-    f1 = several.label_scores(counts.sum(0), "f1")
-    assert f1 == pytest.approx(list(expected["per_class_f1"].values()))
-    precision = (gold & answers)[:, 0].sum() / answers[:, 0].sum()
-    assert several.label_scores(counts.sum(0), "precision")[0] == pytest.approx(100 * precision)
-    assert list(several.support(counts.sum(0))) == list(gold.sum(axis=0))
-    with pytest.raises(ValueError, match="no measure"):
-        several.summary(counts, "f2")
-
-
-def test_with_one_label_each_intervals_are_those_of_confusions():
-    rng = np.random.default_rng(1)
-    gold, answers = rng.integers(0, 3, (2, 90))
-    numbers = np.repeat(np.arange(30), 3)
-    counts = several.dialogue_counts(*(np.eye(3, dtype=bool)[x] for x in (gold, answers)), numbers)
-    confusions = statistics.dialogue_confusions(gold, answers, numbers, 3)
-    draws = Draws(30, 200)
-    for name in ("macro_f1", "weighted_f1", "accuracy"):
-        np.testing.assert_allclose(
-            statistics.redrawn(counts, lambda each, name=name: several.summary(each, name), draws),
-            statistics.redrawn(
-                confusions, lambda each, name=name: statistics.summary(each, name), draws
-            ),
-        )
-
-
 def test_rows_and_comparisons(made):
     _, runs, table = made
     row = next(r for r in table.rows if (r.variant, r.stage) == ("as published", "stage_two"))
@@ -97,7 +60,7 @@ def test_rows_and_comparisons(made):
         )
         for run in mine
     ]
-    for name in several.SUMMARIES:
+    for name in scoring.SUMMARIES:
         scores = row.scores["test"][name]
         assert scores.values == pytest.approx([each[name] for each in found])
         assert scores.low < scores.mean < scores.high

@@ -112,7 +112,9 @@ def test_f1_of_pairs_is_drawn_as_other_measures_are():
     rng = np.random.default_rng(1)
     gold, dialogues = rng.integers(0, 3, 300), np.arange(300) // 10
     scores = rng.normal(size=(300, 3)) + 2 * np.eye(3)[gold]
-    made = Answered(0, ("fear", "surprise", "joy"), "", gold, dialogues, scores.argmax(1), scores)
+    made = Answered(
+        "", "", 0, ("fear", "surprise", "joy"), gold, dialogues, scores.argmax(1), scores
+    )
     drawn = made.drawn("similar_pairs_f1")
     assert drawn.shape == made.drawn("macro_f1").shape
     assert drawn.mean() == pytest.approx(float(made.score("similar_pairs_f1")), abs=1)
@@ -137,9 +139,9 @@ def test_labels_without_utterances():
 
 def test_a_study_may_name_other_pairs():
     asked = {"gold": GOLD, "dialogues": np.arange(len(GOLD)), "answers": ANSWERS, "scores": SCORES}
-    named = Answered(0, LABELS, "", **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
+    named = Answered("", "", 0, LABELS, **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
     found = similar(LABELS, ("joy", "anger"), gold=GOLD, answers=ANSWERS, scores=SCORES)
     assert float(named.score("similar_pairs_f1")) == pytest.approx(found.f1)
     assert float(named.score("similar_pairs_f1")) != pytest.approx(
-        float(Answered(0, LABELS, "", **asked).score("similar_pairs_f1"))
+        float(Answered("", "", 0, LABELS, **asked).score("similar_pairs_f1"))
     )

@@ -4,37 +4,42 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eacl_jax.model import metrics
-from eacl_jax.studies import statistics
+from eacl_jax.studies import scoring, statistics
 from eacl_jax.studies.statistics import Draws
 
 SIMULATIONS, DIALOGUES, UTTERANCES, CLASSES = 600, 100, 8, 3
 
-
-def weighted_f1(confusions):
-    return statistics.summary(confusions, "weighted_f1")
-
-
-def bootstrap(confusions, measure, draws):
-    """The mean over S seeds [S, D, C, C] of a measure in each draw."""
-    return sum(statistics.redrawn(seed, measure, draws) for seed in confusions) / len(confusions)
+# Of an utterance, by its label times C plus its answer, both of C labels: [C C, K] counts.
+CELLS = scoring.dialogue_counts(
+    np.repeat(np.eye(CLASSES, dtype=bool), CLASSES, axis=0),
+    np.tile(np.eye(CLASSES, dtype=bool), (CLASSES, 1)),
+    np.arange(CLASSES**2),
+)
 
 
-def simulate(rng: np.random.Generator, dialogues: int, systems: int = 1) -> np.ndarray:
-    """Confusions [systems, D, C, C] of dialogues that are easy or hard as a whole, for all systems
-    alike; systems err independently, and as often.
+def weighted_f1(counts):
+    return scoring.summary(counts, "weighted_f1")
+
+
+def bootstrap(counts, measure, draws):
+    """The mean over S seeds [S, D, K] of a measure in each draw."""
+    return sum(statistics.redrawn(seed, measure, draws) for seed in counts) / len(counts)
+
+
+def simulate_cells(rng: np.random.Generator, dialogues: int, systems: int = 1) -> np.ndarray:
+    """How many utterances have which label and answer, [systems, D, C C], in dialogues that are
+    easy or hard as a whole, for all systems alike; systems err independently, and as often.
     """
     gold = rng.choice(CLASSES, p=[0.6, 0.3, 0.1], size=(dialogues, UTTERANCES))
     right = rng.beta(1.0, 0.7, size=(1, dialogues, 1)) > rng.random((systems, *gold.shape))
     wrong = (gold + rng.integers(1, CLASSES, (systems, *gold.shape))) % CLASSES
-    answers = np.where(right, gold, wrong)
-    number = np.broadcast_to(np.arange(dialogues)[:, None], gold.shape).ravel()
-    return np.stack(
-        [
-            statistics.dialogue_confusions(gold.ravel(), each.ravel(), number, CLASSES)
-            for each in answers
-        ]
-    )
+    cells = gold * CLASSES + np.where(right, gold, wrong)
+    return (cells[..., None] == np.arange(CLASSES**2)).sum(axis=-2)
+
+
+def simulate(rng: np.random.Generator, dialogues: int, systems: int = 1) -> np.ndarray:
+    """Counts [systems, D, K] of `simulate_cells`."""
+    return simulate_cells(rng, dialogues, systems) @ CELLS
 
 
 @pytest.fixture(scope="module")
@@ -47,44 +52,13 @@ def within(rate: float, expected: float) -> bool:
     return abs(rate - expected) < 3 * np.sqrt(expected * (1 - expected) / SIMULATIONS)
 
 
-def test_measures_are_those_of_the_library():
-    rng = np.random.default_rng(0)
-    confusions = rng.integers(0, 20, (5, 4, 4)) * (rng.random((5, 4, 4)) < 0.6)
-    confusions[0, 2] = confusions[0, :, 2] = 0  # A label neither in gold nor answered.
-    confusions[1, :, 3] = 0  # One never answered.
-    for number, confusion in enumerate(confusions):
-        expected = metrics.summarize(confusion, "abcd", "b")
-        for name in statistics.SUMMARIES:
-            assert statistics.summary(confusions, name, 1)[number] == pytest.approx(expected[name])
-        f1 = statistics.label_scores(confusions, "f1")[number]
-        assert f1 == pytest.approx(list(expected["per_class_f1"].values()))
-    assert statistics.label_scores(confusions[2], "recall")[0] == pytest.approx(
-        100 * confusions[2, 0, 0] / confusions[2, 0].sum()
-    )
-    assert statistics.label_scores(confusions[2], "precision")[0] == pytest.approx(
-        100 * confusions[2, 0, 0] / confusions[2, :, 0].sum()
-    )
-    with pytest.raises(ValueError, match="no measure"):
-        statistics.summary(confusions, "micro_f1")
-
-
-def test_dialogues_add_up_to_the_whole():
-    rng = np.random.default_rng(0)
-    gold, answers = rng.integers(0, 4, (2, 50))
-    number = np.sort(rng.choice([0, 3, 4, 9], 50))  # Others have no annotated utterance.
-    confusions = statistics.dialogue_confusions(gold, answers, number, 4)
-    assert confusions.shape == (4, 4, 4)
-    assert (confusions.sum(0) == metrics.confusion_matrix(gold, answers, 4)).all()
-    assert confusions[1].sum() == (number == 3).sum()
-
-
 def test_intervals_are_scipys():
-    confusions = simulate(np.random.default_rng(2), 60, systems=2)
-    drawn = bootstrap(confusions, weighted_f1, Draws(60, 20_000))
+    counts = simulate(np.random.default_rng(2), 60, systems=2)
+    drawn = bootstrap(counts, weighted_f1, Draws(60, 20_000))
     low, high = statistics.interval(drawn)
     theirs = stats.bootstrap(
         (np.arange(60),),
-        lambda rows, axis: weighted_f1(confusions[:, rows].sum(2)).mean(0),
+        lambda rows, axis: weighted_f1(counts[:, rows].sum(2)).mean(0),
         n_resamples=20_000,
         method="percentile",
         batch=1000,
@@ -95,9 +69,9 @@ def test_intervals_are_scipys():
     assert high == pytest.approx(theirs.high, abs=0.15)
 
 
-def covered(confusions, truth: float) -> bool:
-    draws = Draws(len(confusions), 500)
-    low, high = statistics.interval(statistics.redrawn(confusions, weighted_f1, draws))
+def covered(counts, truth: float) -> bool:
+    draws = Draws(len(counts), 500)
+    low, high = statistics.interval(statistics.redrawn(counts, weighted_f1, draws))
     return low <= truth <= high
 
 
@@ -111,10 +85,10 @@ def test_drawing_utterances_would_promise_too_much(truth):
     rng = np.random.default_rng(4)
     hits = 0
     for _ in range(SIMULATIONS):
-        total = simulate(rng, DIALOGUES)[0].sum(0).ravel()
+        total = simulate_cells(rng, DIALOGUES)[0].sum(0)
         # Utterances drawn with replacement: their cells of the confusion matrix are multinomial.
         drawn = rng.multinomial(total.sum(), total / total.sum(), size=500)
-        low, high = statistics.interval(weighted_f1(drawn.reshape(-1, CLASSES, CLASSES)))
+        low, high = statistics.interval(weighted_f1(drawn @ CELLS))
         hits += low <= truth <= high
     assert hits / SIMULATIONS < 0.9
     assert not within(hits / SIMULATIONS, 0.95)
@@ -136,7 +110,7 @@ def test_differences_are_paired():
     rng = np.random.default_rng(6)
     first = simulate(rng, 80)
     second = first.copy()
-    second[0, :20, 0, 0] += 2  # Right where the other has no answer at all: a little better.
+    second[0, :20] += 2 * CELLS[0]  # Right where the other has no answer at all: a little better.
     draws = Draws(80)
     drawn = [bootstrap(each, weighted_f1, draws) for each in (first, second)]
     scores = [weighted_f1(each.sum(1)) for each in (first, second)]

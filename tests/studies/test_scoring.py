@@ -1,0 +1,77 @@
+"""Counts of dialogues and what is measured by them, against the measures of a run."""
+
+import numpy as np
+import pytest
+
+from eacl_jax.model import metrics
+from eacl_jax.studies import scoring
+from eacl_jax.studies.answered import Answered
+
+# Of four dialogues; others have no annotated utterance.
+NUMBERS = np.sort(np.random.default_rng(0).choice([0, 3, 4, 9], 60))
+
+
+def one_label(seed: int, excluded: str = "") -> tuple[np.ndarray, np.ndarray, Answered]:
+    """Gold labels, answers, and both as what a study measures: a label is in neither, and one is
+    never answered.
+    """
+    rng = np.random.default_rng(seed)
+    gold, answers = rng.choice([0, 1, 3], 60), rng.choice([0, 1], 60)
+    asked = Answered("", "", 0, tuple("abcd"), gold, NUMBERS, answers, excluded=excluded)
+    return gold, answers, asked
+
+
+def test_measures_of_several_labels_are_those_of_the_library():
+    gold, answers = np.random.default_rng(0).random((2, 60, 4)) < 0.3
+    gold[:, 2] = answers[:, 2] = False  # a label neither in gold nor answered
+    counts = scoring.dialogue_counts(gold, answers, NUMBERS)
+    assert counts.shape == (4, 15)
+    assert counts[1, -3] == (NUMBERS == 3).sum()
+    expected = metrics.summarize_several(gold, answers, "abcd")
+    for name in scoring.SUMMARIES:
+        assert scoring.summary(counts.sum(0), name) == pytest.approx(expected[name])
+    margins = scoring.margins(counts.sum(0))
+    f1 = scoring.label_scores(*margins, "f1")
+    assert f1 == pytest.approx(list(expected["per_class_f1"].values()))
+    precision = (gold & answers)[:, 0].sum() / answers[:, 0].sum()
+    assert scoring.label_scores(*margins, "precision")[0] == pytest.approx(100 * precision)
+    assert list(margins[1]) == list(gold.sum(axis=0))
+    with pytest.raises(ValueError, match="no measure"):
+        scoring.summary(counts, "f2")
+
+
+def test_measures_of_one_label_are_those_of_the_library():
+    gold, answers, found = one_label(1, excluded="b")
+    confusion = metrics.confusion_matrix(gold, answers, 4)
+    expected = metrics.summarize(confusion, "abcd", "b")
+    assert found.measures[:4] == ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
+    for name in found.measures[:4]:
+        assert found.score(name) == pytest.approx(expected[name])
+    assert found.score("f1") == pytest.approx(list(expected["per_class_f1"].values()))
+    assert found.score("recall")[0] == pytest.approx(100 * confusion[0, 0] / confusion[0].sum())
+    precision = confusion[0, 0] / confusion[:, 0].sum()
+    assert found.score("precision")[0] == pytest.approx(100 * precision)
+    assert list(found.support) == list(confusion.sum(axis=1))
+    assert list(found.answered) == list(confusion.sum(axis=0))
+
+
+def test_dialogues_are_measured_all_at_once():
+    gold, answers, found = one_label(2, excluded="b")
+    parts = [number == NUMBERS for number in np.unique(NUMBERS)]
+    expected = [
+        metrics.summarize(metrics.confusion_matrix(gold[some], answers[some], 4), "abcd", "b")
+        for some in parts
+    ]
+    assert list(found.counts[:, -3]) == [some.sum() for some in parts]
+    for name in found.measures[:4]:
+        scores = scoring.summary(found.counts, name, 1)
+        assert scores == pytest.approx([each[name] for each in expected])
+
+
+def test_what_one_label_each_cannot_be_measured_by_is_refused():
+    for excluded in ("", "e"):  # neither is one of the labels
+        *_, found = one_label(3, excluded)
+        for name in ("micro_f1", "jaccard", "similar_pairs_f1"):
+            assert name not in found.measures
+            with pytest.raises(ValueError, match="no measure"):
+                found.score(name)
