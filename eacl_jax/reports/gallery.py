@@ -15,7 +15,7 @@ _LEGIBLE = 0.75
 """The smallest share of its size at which a figure's words can be read."""
 
 
-def document(title: str, body: str, style: str = "") -> str:
+def document(title: str, body: str, style: str) -> str:
     """A whole page.
 
     Args:

@@ -64,9 +64,8 @@ def write_report(
       corpus: the corpus' name for the title.
       labels: C label names in anchor order; any characters.
       results: the content of `results.json`: for "stage_one" and "stage_two" the `best_epoch` and
-        the measures of "dev" and "test" in percent; may hold `always_most_frequent` (`{"label",
-        "test": {...}}`), else that baseline is worked out from `gold`; and `modalities` and
-        `sequence`.
+        the measures of "dev" and "test" in percent; `always_most_frequent` (`{"label", "test":
+        {...}}`); may hold `modalities` and `sequence`.
       history: rows of `metrics.jsonl`; rows and keys may be missing, and a figure without data is
         left out.
       gold: int [N], label index of each test utterance; bool [N, C] where it may have several.
@@ -78,9 +77,6 @@ def write_report(
 
     Returns:
       Path of the page.
-
-    Raises:
-      ValueError: the arrays' shapes or label indices do not fit together.
     """
     several = np.ndim(gold) == 2
     kind = bool if several else np.int64
@@ -88,7 +84,6 @@ def write_report(
     before, after = np.asarray(anchors["stage_one"]), np.asarray(anchors["stage_two"])
     representations = np.asarray(representations)
     given = {stage: np.asarray(values) for stage, values in predictions.items()}
-    _check(labels, gold, given, representations, before, after)
     names = figure_names(labels)
     gallery = Gallery(folder / "figures", (*FIGURES, *OF_SEVERAL, *OF_FEATURES, abstention.FIGURE))
     # Of several labels the frequent first: of many, the reader looks for these.
@@ -140,54 +135,8 @@ def write_report(
         f" {sections.shown(sections.percent(results, 'stage_two', 'test', key))}"
     )
     page = folder / "index.html"
-    # A page that shows no more than ever is what it ever was.
-    more = several or levels or annotated or features or chain
-    write_text(page, document(title, body, TABLES_STYLE if more else ""))
+    write_text(page, document(title, body, TABLES_STYLE))
     return page
-
-
-def _check(
-    labels: Sequence[str],
-    gold: np.ndarray,
-    predictions: Mapping[str, np.ndarray],
-    representations: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-) -> None:
-    for name, indices in {
-        "gold": gold,
-        **{f"predictions[{stage!r}]": values for stage, values in predictions.items()},
-    }.items():
-        if gold.ndim == 2:
-            if indices.shape != (len(gold), len(labels)):
-                raise ValueError(
-                    f"{name} must be [N, C] = {(len(gold), len(labels))}, got shape"
-                    f" {indices.shape}."
-                )
-            continue
-        if indices.shape != gold.shape or indices.ndim != 1:
-            raise ValueError(
-                f"{name} must be [N] with N = {gold.shape[0] if gold.ndim else 0} as in gold, got"
-                f" shape {indices.shape}."
-            )
-        if indices.size and (indices.min() < 0 or indices.max() >= len(labels)):
-            raise ValueError(
-                f"{name} must index the {len(labels)} labels, got values from {indices.min()} to"
-                f" {indices.max()}."
-            )
-    if representations.ndim != 2 or len(representations) != len(gold):
-        raise ValueError(
-            f"representations must be [N, m] with N = {len(gold)} as in gold, got shape"
-            f" {representations.shape}."
-        )
-    for name, vectors in (("stage_one", before), ("stage_two", after)):
-        classes, width = len(labels), representations.shape[1]
-        fits = vectors.ndim == 2 and vectors.shape[1] == width and len(vectors) == len(before)
-        if not fits or not len(vectors) or len(vectors) % classes:
-            raise ValueError(
-                f"anchors[{name!r}] must be [C k, m] with C = {classes}, m = {width} and the same"
-                f" k in both stages, got shape {vectors.shape}."
-            )
 
 
 def _labels_section(

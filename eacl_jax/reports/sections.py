@@ -72,25 +72,12 @@ def primary(config: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[str,
     return key, _MEASURES[key]
 
 
-def _baseline(
-    results: Mapping[str, Any], labels: Sequence[str], gold: Int[np.ndarray, " N"], key: str
-) -> tuple[str, float] | None:
-    """Words and score of always giving one answer: as measured by the run, else worked out from
-    test for weighted F1.
-    """
+def _baseline(results: Mapping[str, Any], key: str) -> tuple[str, float] | None:
+    """Words and score of always giving one answer; None where that has no such score."""
     measured = percent(results, "always_most_frequent", "test", key)
-    if measured is not None:
-        return f"Always {quoted(str(at(results, 'always_most_frequent', 'label')))}", measured
-    if key != "weighted_f1" or not len(gold) or gold.ndim == 2:
+    if measured is None:
         return None
-    counts = np.bincount(gold, minlength=len(labels))
-    share = counts.max() / counts.sum()
-    # Always answering a label that makes up a share p of test: precision p, recall 1, F1 2p/(1+p),
-    # and weight p.
-    return (
-        f"Always {quoted(labels[int(counts.argmax())])}, test’s most frequent",
-        100 * share * 2 * share / (1 + share),
-    )
+    return f"Always {quoted(str(at(results, 'always_most_frequent', 'label')))}", measured
 
 
 def headline(
@@ -114,7 +101,7 @@ def headline(
     beside = []
     if first is not None and second is not None:
         beside.append(f"{_beside(first, second)} stage one")
-    if baseline := _baseline(results, labels, gold, key):
+    if baseline := _baseline(results, key):
         bars.append((baseline[0], baseline[1], "baseline"))
         if second is not None:
             beside.append(f"{_beside(baseline[1], second)} always giving the most frequent answer")

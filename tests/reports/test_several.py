@@ -118,13 +118,6 @@ def test_few_utterances(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Reader(write_report(tmp_path, **run).read_text(encoding="utf-8"))
 
 
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    run = make_run()
-    run["predictions"]["stage_one"] = run["predictions"]["stage_one"][:, 0]
-    with pytest.raises(ValueError, match=r"predictions\['stage_one'\] must be \[N, C\]"):
-        write_report(tmp_path, **run)
-
-
 def test_co_occurrence_is_that_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run()
     drawn = []
