@@ -7,7 +7,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.style import STUDY_STYLE
@@ -91,7 +90,7 @@ def _corpus(gallery: Gallery, table: Table, corpus: str) -> str:
             _differences(show, table, corpus),
             _labels(show, rows),
             _similar(show, rows),
-            _curves(show, table, corpus),
+            _curves(show, table, rows),
             _cost(show, table, rows),
         )
     )
@@ -126,7 +125,7 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 lambda theme, measure=measure: figures.draw_scores(  # type: ignore[misc]
                     theme, rows, measure, reference
                 ),
-                heading=f"{words.heading(measure)} by variant",
+                heading=f"{words.heading(measure, rows)} by variant",
                 caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
             )
@@ -147,7 +146,7 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 lambda theme, found=found: figures.draw_differences(
                     theme, found, table.variants[0]
                 ),  # type: ignore[misc]
-                heading=f"Differences in {title(measure)}",
+                heading=f"Differences in {words.compared_words(found[0])}",
                 caption=(
                     f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
                     " for both; thin line: by drawing seeds too, cut where it is wider than the"
@@ -266,8 +265,8 @@ def _alone(rows: Sequence[Row]) -> str:
     return " without the second" if "jaccard" in rows[0].scores["test"] else ""
 
 
-def _curves(show: _Figures, table: Table, corpus: str) -> str:
-    measure = table.measures[0]
+def _curves(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
+    measure, corpus = table.measures[0], rows[0].corpus
     shown = []
     for number, curve in enumerate(curves(table, corpus)):
         beside = ", ".join(f"{name} = {value}" for name, value in curve.others.items())
@@ -275,7 +274,7 @@ def _curves(show: _Figures, table: Table, corpus: str) -> str:
             show.show(
                 f"curve {number} {curve.setting}",
                 lambda theme, curve=curve: figures.draw_curve(theme, curve, measure),  # type: ignore[misc]
-                heading=f"{words.heading(measure)} by {curve.setting}",
+                heading=f"{words.heading(measure, rows)} by {curve.setting}",
                 caption=(
                     f"Line: mean over seeds; band: {LEVEL}% interval over test dialogues; small"
                     f" dots: single seeds.{f' Here {beside}.' if beside else ''}"
@@ -300,7 +299,7 @@ def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
         show.show(
             f"cost {cost}",
             lambda theme, cost=cost: figures.draw_cost(theme, one, measure, cost),  # type: ignore[misc]
-            heading=f"{words.heading(measure)} by {figures.cost_words(cost)}",
+            heading=f"{words.heading(measure, one)} by {figures.cost_words(cost)}",
             caption="" if number else first,
         )
         for number, cost in enumerate(figures.costs_that_differ(one))

@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 from eacl_jax.dialogue import count
-from eacl_jax.model.metrics import title
 from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
 from eacl_jax.studies.table import Comparison, Row, Table
@@ -78,8 +77,8 @@ def _no_comparisons(table: Table) -> str:
             mean = words.mean_words(best[0].scores["test"][measure])
             names = ", ".join(f"<strong>{escape(words.row_name(row))}</strong>" for row in best)
             found.append(
-                f"<li>{escape(corpus)}: the highest {title(measure)} has"
-                f" {names}, {mean}. The study names no"
+                f"<li>{escape(corpus)}: the highest {escape(words.measure_words(measure, rows))}"
+                f" has {names}, {mean}. The study names no"
                 " comparison, so whether it is better than others is not tested.</li>"
             )
     return f'<ul class="answers">{"".join(found)}</ul>' if found else ""
@@ -126,7 +125,8 @@ def _unfinished(table: Table) -> str:
 def scores_table(table: Table, rows: Sequence[Row]) -> str:
     """Variants by measures, with what stands under every table."""
     head = "".join(
-        f'<th scope="col" class="number">{title(measure)}</th>' for measure in table.measures
+        f'<th scope="col" class="number">{escape(words.measure_words(measure, rows))}</th>'
+        for measure in table.measures
     )
     names = [words.row_name(row) for row in rows]
     drawn = figures.wrapped(names)

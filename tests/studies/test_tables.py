@@ -172,6 +172,38 @@ def test_labels_that_test_does_not_have_are_noted():
     assert "No test utterance" not in " ".join(words.notes(make_table(), [row]))
 
 
+def test_micro_f1_says_which_label_it_leaves_out(tmp_path):
+    table = make_table()
+    rows = [
+        dataclasses.replace(
+            row,
+            excluded_label="a|b & c",
+            chosen_by="micro_f1",
+            scores={
+                split: {"micro_f1": found["weighted_f1"]} for split, found in row.scores.items()
+            },
+        )
+        for row in table.rows
+    ]
+    compared = [
+        dataclasses.replace(each, measure="micro_f1", excluded_label="a|b & c")
+        for each in table.comparisons
+    ]
+    table = make_table(*rows, measures=("micro_f1",), comparisons=tuple(compared))
+    text = markdown(table)
+    assert "| variant | micro F1 without a\\|b &amp; c |" in text
+    assert "| micro F1 without a\\|b &amp; c | " in text
+    assert "Epochs were chosen on dev, by micro F1 without a" in text
+    assert "Micro F1 without a\\|b &amp; c is that of all other labels together" in text
+    assert r"variant & micro F1 without a\textbar{}b \& c \\" in latex(table)
+    assert "points of micro F1 without a|b & c" in words.verdict(table.comparisons[0])
+    for read, kind in ((rows_csv, "rows"), (comparisons_csv, "comparisons")):
+        found = list(csv.DictReader(io.StringIO(read(table))))
+        assert {row["excluded_label"] for row in found} == {"a|b & c"}, kind
+    # A measure that leaves out none has its plain name.
+    assert words.measure_words("macro_f1", rows) == "macro F1"
+
+
 def test_what_is_missing_is_listed():
     text = markdown(make_table(failed={"meld/plain/3": "no memory"}, missing=("meld/plain/4",)))
     assert "Failed: meld/plain/3: no memory" in text
