@@ -321,18 +321,21 @@ _OF_SEVERAL = (
 )
 
 
-def reading(measures: Sequence[str] = ()) -> str:
-    """How the numbers were made, and where they are. `measures`: that the tables show."""
-    more = _OF_SEVERAL if "jaccard" in measures else ""
-    return (
-        "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
-        f" counts each label as often as it occurs, macro F1 counts all labels alike.{more} An"
-        f" interval ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times:"
+def reading(table: Table) -> str:
+    """How the numbers were made, and where they are."""
+    more = _OF_SEVERAL if "jaccard" in table.measures else ""
+    drawn = (
+        f" An interval ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times:"
         " utterances of one dialogue are alike, so dialogues are drawn whole. A p-value is the"
         " chance of such a difference if there were none; Holm’s correction raises it where many"
         " comparisons are made, for of twenty without a difference one would else seem to have"
         " one. Where seeds are drawn too, how far their mean lies from that of other seeds is drawn"
-        " from Student’s t distribution, which few seeds make wide.</p>"
+        " from Student’s t distribution, which few seeds make wide."
+    )
+    return (
+        "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
+        f" counts each label as often as it occurs, macro F1 counts all labels alike.{more}"
+        f"{drawn if words.has_intervals(table.rows, table.measures) else ''}</p>"
         "<p>All numbers: <code>study.json</code>, <code>rows.csv</code>,"
         " <code>comparisons.csv</code>; tables for texts: <code>tables.md</code>,"
         " <code>tables.tex</code>.</p>"

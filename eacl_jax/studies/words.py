@@ -176,6 +176,12 @@ def _wide(found: Comparison) -> str:
     )
 
 
+def has_intervals(rows: Sequence[Row], measures: Sequence[str]) -> bool:
+    """Whether any of the scores on test has an interval; of few dialogues none has."""
+    found = (row.scores["test"].get(measure) for row in rows for measure in measures)
+    return any(each is not None and each.low is not None for each in found)
+
+
 def half_width(rows: Sequence[Row], measure: str) -> float | None:
     """How far intervals reach to either side of the mean, on average, in points."""
     found = [row.scores["test"][measure] for row in rows if measure in row.scores["test"]]
@@ -313,7 +319,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
         + (
             f", on {tested}."
-            if len(groups) == 1 and row.dialogues < 2
+            if not has_intervals(rows, table.measures)
             else f", and {LEVEL}% bootstrap interval over {tested}."
         )
     ]

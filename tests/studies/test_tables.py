@@ -155,7 +155,14 @@ def test_csv_says_where_confidence_goes_by_the_direction_of_logits():
     [
         ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
         ({"planned": 5}, "“plain”: 3 of 5 seeds."),
-        ({"dialogues": 1, "utterances": 7}, "over seeds, on 1 test dialogue with 7 utterances."),
+        (
+            {
+                "dialogues": 5,
+                "utterances": 7,
+                "scores": {"test": {"weighted_f1": Estimate(64.0, 0.5, None, None)}},
+            },
+            "over seeds, on 5 test dialogues with 7 utterances.",
+        ),
         ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
     ],
 )
