@@ -8,7 +8,9 @@ A study is a function of one optional argument, as a configuration is,
                  else
   data=FOLDER    where the files of corpora with owners are (config.data.dir)
   run=FOLDER     in place of corpus=, data= and paper: the corpus that a run was trained on, and its
-                 settings as the base. So one's own files are studied
+                 settings as the base. So one's own files are studied. What any variant sets begins
+                 as it does without a run, whatever the run had, so that variants are what they are
+                 named; a note says what that replaced
   encoder=PATH   folder, hub id or package:NAME/FOLDER of the encoder (config.encoder.path); for
                  backbones.py, and for no other, several: PATH+PATH
   dtype=NAME     float32, bfloat16 or bfloat16_products, of every run (config.encoder.dtype)
@@ -23,7 +25,7 @@ A study is a function of one optional argument, as a configuration is,
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,10 @@ from ml_collections import ConfigDict
 
 from configs import dailydialog, meld, quickstart
 from eacl_jax.config import CORPORA as KNOWN
-from eacl_jax.config import parse_argument
+from eacl_jax.config import Config, parse_argument, rules
 from eacl_jax.errors import UserError
+from eacl_jax.files.records import build
+from eacl_jax.studies.settings import flat
 from eacl_jax.training.run_folder import read_config
 
 # Whose utterances may have several labels: what variants change is of one.
@@ -95,7 +99,8 @@ def study(
       comparisons: pairs of "VARIANT" or "VARIANT @ stage one".
       measures: the first is the one that counts; None: as the corpora's labels have them, with
         micro F1 first where each leaves a label out.
-      settings: of every variant, by dotted name; they count more than the recipe of the argument.
+      settings: of every variant, by dotted name; they count more than what the argument gives, the
+        corpora's too.
       corpus, paper: where the argument says nothing.
       more_names: names that the argument may have beside these, with what they are where it has
         not; see `read_argument`.
@@ -120,14 +125,21 @@ def study(
                 " none of a run; leave run out."
             )
         base, corpora = _of_run(given)
+        more["notes"] = (
+            *more.get("notes", ()),
+            _as_named(base, Path(given["run"]).resolve().name, axes or {}, settings or {}),
+        )
     given |= {"corpus": given["corpus"] or corpus, "paper": given["paper"] or paper}
     settings = settings or {}
     if corpora is None:
-        usual = {} if base is not None or given["paper"] else _ON_A_CPU
-        recipe = {name: value for name, value in usual.items() if name not in settings}
-        corpora = _corpora(given["corpus"].split("+"), given["data"], recipe)
+        recipe = {} if base is not None or given["paper"] else _ON_A_CPU
+        corpora = {
+            name: {setting: value for setting, value in found.items() if setting not in settings}
+            for name, found in _corpora(given["corpus"].split("+"), given["data"], recipe).items()
+        }
     if base is None:
         base = (meld if given["paper"] else quickstart).get_config()
+    base.update_from_flattened_dict(dict(settings))
     excluded = [c.get("evaluation.excluded_label") for c in corpora.values()]
     if (
         measures is None
@@ -148,7 +160,6 @@ def study(
         more["trials"] = given["trials"]
     elif given["tiny"] and "trials" in more:
         more["trials"] = 3
-    base.update_from_flattened_dict(dict(settings))
     if given["dtype"]:
         base.encoder.dtype = given["dtype"]
     if several_encoders:
@@ -204,6 +215,56 @@ def _of_run(given: Mapping[str, Any]) -> tuple[ConfigDict, dict[str, Settings]]:
         raise UserError(_several(f"the run {folder}"))
     name = folder.resolve().name if corpus == "custom" else corpus
     return ConfigDict(config.to_dict()), {name: {}}
+
+
+def _as_named(
+    base: ConfigDict,
+    run: str,
+    axes: Mapping[str, Mapping[str, Settings]],
+    settings: Settings,
+) -> str:
+    """Gives the settings that any variant sets what they are without a run, and then those of every
+    variant; so does with what has a meaning only beside what the run had. Else a variant that does
+    not set what another one does would be what the run was, and not what it is named.
+
+    Args:
+      base: of a run; changed in place.
+      run: its name.
+      axes, settings: of the study.
+
+    Returns:
+      A sentence of what was replaced.
+    """
+    before, unread = flat(base.to_dict()), _unread(base)
+    recipe = flat(quickstart.get_config().to_dict())
+    recipe |= {} if base.data.corpus == "smalltalk" else _ON_A_CPU
+    varied = {name for values in axes.values() for each in values.values() for name in flat(each)}
+
+    def put(names: Iterable[str]) -> None:
+        base.update_from_flattened_dict({name: recipe[name] for name in names if name in recipe})
+
+    put(varied)
+    put(_unread(base) - unread)
+    base.update_from_flattened_dict(dict(settings))
+    replaced = ", ".join(
+        f"{name} is {after!r} (in the run {before[name]!r})"
+        for name, after in sorted(flat(base.to_dict()).items())
+        if before[name] != after and not _set_by_all(axes, name)
+    )
+    kept = f"All but what this study varies or sets is as in the run {run!r}."
+    return f"{kept} Where no variant says otherwise, {replaced}." if replaced else kept
+
+
+def _set_by_all(axes: Mapping[str, Mapping[str, Settings]], name: str) -> bool:
+    """Whether no variant has a setting as the base has it."""
+    return any(all(name in flat(each) for each in values.values()) for values in axes.values())
+
+
+def _unread(base: ConfigDict) -> set[str]:
+    """Settings that others contradict or leave without effect."""
+    config = build(Config, base.to_dict(), "config", [])
+    checks = (*rules.IMPOSSIBLE, *rules.WITHOUT_EFFECT)
+    return {name for check in checks for name, _, _ in check(config)} if config else set()
 
 
 def _several(what: str) -> str:

@@ -308,12 +308,15 @@ def _evaluate_run(run: Path, split: str, data_dir: str, json_file: Path | None) 
             f"--run: {run} is a model's folder, and no run's; to score the model on annotated"
             f" dialogues of your own, give --model {run} --input FILE."
         )
-    compiled.keep_compiled(run_folder.read_config(folder).data)
+    config = run_folder.read_config(folder)
+    compiled.keep_compiled(config.data)
+    excluded = config.evaluation.excluded_label
     scores = evaluation.evaluate(run, split, data_dir=data_dir)
     if report:
         named = stores.address_of(run) or str(run)
-        _write(report, {"run": named, "split": split, **scores})
-    evaluation.print_scores(run, split, scores, Console())
+        left_out = {"excluded_label": excluded} if excluded else {}
+        _write(report, {"run": named, "split": split, **left_out, **scores})
+    evaluation.print_scores(run, split, scores, Console(), excluded_label=excluded)
 
 
 def _chunks(dialogues: "Sequence[Dialogue]") -> "Iterator[list[Dialogue]]":

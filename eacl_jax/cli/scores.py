@@ -65,7 +65,10 @@ def print_scores(
             + " nothing"
         )
     say(
-        "  ".join(f"{title(key)} {value:.2f}" for key, value in scores.summary.items())
+        "  ".join(
+            f"{title(key, scores.excluded_label or '')} {value:.2f}"
+            for key, value in scores.summary.items()
+        )
         + "   (percent)"
     )
     for level, found in (scores.levels or {}).items():

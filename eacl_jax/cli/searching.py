@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from eacl_jax.errors import UserError
-from eacl_jax.model.metrics import title
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.search import outcome, reading, runner, suggest, trials
 from eacl_jax.studies.search.definition import Search, shown_value
@@ -34,7 +33,7 @@ def list_trials(search: Search, workdir: Path) -> Study:
     """
     trials.check(search, workdir)
     found = trials.read_trials(search, workdir)
-    measure = title(search.measure)
+    measure = search.measure_words
     typer.echo(f"search: {search.trials} trials on dev of {search.corpus}, by {measure}")
     for each in search.space:
         typer.echo(

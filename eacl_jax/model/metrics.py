@@ -133,6 +133,14 @@ def co_occurrence(
     return gold.astype(np.int64).T @ answers.astype(np.int64)
 
 
-def title(name: str) -> str:
-    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`."""
-    return name.replace("_", " ").replace("f1", "F1").replace("jaccard", "Jaccard")
+def title(name: str, excluded_label: str = "") -> str:
+    """A score's name as a person reads it: `dev_weighted_f1` -> `dev weighted F1`.
+
+    Args:
+      name: of the score.
+      excluded_label: that micro F1 leaves out, which its name then says: `micro F1 without
+        neutral`; others leave none out.
+    """
+    text = name.replace("_", " ").replace("f1", "F1").replace("jaccard", "Jaccard")
+    left_out = excluded_label if name.endswith("micro_f1") else ""
+    return f"{text} without {left_out}" if left_out else text

@@ -308,7 +308,9 @@ def _scores(facts: Facts, derived: str) -> str:
     absent = any(_DASH in row[1:] for row in by_class)
     columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
     primary = facts.recipe.get("evaluation.primary")
-    by = f" by {title(primary)}" if primary in _MEASURES else ""
+    # Cards of earlier versions have it among the settings alone.
+    excluded = results.excluded_label or facts.recipe.get("evaluation.excluded_label", "")
+    by = f" by {plain(title(primary, excluded))}" if primary in _MEASURES else ""
     chosen = (
         f"**The epochs were chosen on test{by} (`compat.select_on_test`): its scores are too good.**"
         if facts.recipe.get("compat.select_on_test")
@@ -329,7 +331,7 @@ def _scores(facts: Facts, derived: str) -> str:
     return (
         f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
         f" anchors answer{chained}.{exact if facts.several else ''}\n\n"
-        + _table(("", "split", *map(title, measures)), rows)
+        + _table(("", "split", *(title(measure, excluded) for measure in measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + _table(("label", *columns), by_class)
         + (

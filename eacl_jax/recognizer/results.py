@@ -283,7 +283,8 @@ class Abstention:
 class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
     reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
-    are with it. `abstention`: None where an utterance may have several labels.
+    are with it. `abstention`: None where an utterance may have several labels. `excluded_label`:
+    the one that micro F1 leaves out; empty where it leaves none out, or is not measured.
     """
 
     corpus: str
@@ -295,6 +296,7 @@ class Results:
     modalities: ModalitiesResults | None = None
     sequence: SequenceResults | None = None
     abstention: Abstention | None = None
+    excluded_label: str = ""
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -319,6 +321,7 @@ class Results:
         values: dict[str, Any] = {
             "corpus": self.corpus,
             "seed": self.seed,
+            **({"excluded_label": self.excluded_label} if self.excluded_label else {}),
             **{str(name): values for name, values in scored.items()},
         }
         if self.annotators is not None:

@@ -35,6 +35,7 @@ class Scores:
       surest: by share in percent, how many of the surest answers are right, in percent; None where
         there may be several.
       sets: by coverage in percent, see `abstention.set_scores`; None where the model has no sets.
+      excluded_label: that micro F1 leaves out; None where there is none.
       calibration_error: expected calibration error (`calibration.expected_calibration_error`); with
         several labels `decisions.calibration_error`.
       truncated: utterances whose text is longer than the model reads.
@@ -64,6 +65,7 @@ class Scores:
     levels: dict[str, dict[str, float]] | None = None
     surest: dict[int, float] | None = None
     sets: dict[int, dict[str, float]] | None = None
+    excluded_label: str | None = None
 
     @property
     def several(self) -> bool:
@@ -203,6 +205,7 @@ class Tally:
             levels=by_level,
             surest=surest,
             sets=None if sets is None else sets.scores(probabilities, targets),
+            excluded_label=excluded_label or None,
         )
 
     def _members(self, given: Sequence[Sequence[str]]) -> Bool[np.ndarray, "N C"]:

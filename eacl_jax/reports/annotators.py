@@ -9,7 +9,7 @@ from eacl_jax.reports.sections import DASH, STAGES, at, percent, scores_table, s
 _SPLITS = ("train", "dev", "test")
 
 
-def levels_table(results: Mapping[str, Any]) -> str:
+def levels_table(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """Scores by each coarser grouping of the labels; nothing where there is none."""
     levels = at(results, "stage_two", "test", "levels") or {}
     rows = [
@@ -18,13 +18,14 @@ def levels_table(results: Mapping[str, Any]) -> str:
         for stage, name in STAGES
     ]
     return scores_table(
+        config,
         rows,
         "By coarser labels, on test in percent: the same answers, where only the group of a label"
         " counts.",
     )
 
 
-def section(results: Mapping[str, Any]) -> str:
+def section(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """How far annotators agree, and the answers beside them; nothing where no utterance has
     two.
     """
@@ -34,7 +35,7 @@ def section(results: Mapping[str, Any]) -> str:
     several = percent(results, "stage_two", "test", "jaccard") is not None
     return (
         "<h2>Beside the annotators</h2>"
-        f"{_agreement(agreement, several)}{_strata(results)}{_divergence(results, several)}"
+        f"{_agreement(agreement, several)}{_strata(config, results)}{_divergence(results, several)}"
     )
 
 
@@ -78,7 +79,7 @@ def _share(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.0f}%"
 
 
-def _strata(results: Mapping[str, Any]) -> str:
+def _strata(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     rows = []
     for part, words in (("agreed", "all gave the same labels"), ("differed", "they differed")):
         for stage, name in STAGES:
@@ -86,6 +87,7 @@ def _strata(results: Mapping[str, Any]) -> str:
             if found and found["utterances"]:
                 rows.append((f"{words} ({found['utterances']:,}), {name.lower()}", found["scores"]))
     return scores_table(
+        config,
         rows,
         "Scores on test where annotators agree and where not, in percent. In brackets: utterances.",
     )

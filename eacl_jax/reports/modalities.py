@@ -96,8 +96,8 @@ def _verdict(
         else ""
     )
     return (
-        f'<p class="verdict">Test {measure} <strong>{shown(whole)}</strong> with all features,'
-        f" <strong>{shown(score)}</strong> {escape(words)}.{right}</p>"
+        f'<p class="verdict">Test {escape(measure)} <strong>{shown(whole)}</strong> with all'
+        f" features, <strong>{shown(score)}</strong> {escape(words)}.{right}</p>"
         f"<p>Here {how}. It is one trained model, whose features are taken away when it"
         " answers; what a model gives that never had them, only a run of its own can say"
         " (<code>configs/studies/modalities.py</code>). Test chose nothing here.</p>"
@@ -123,7 +123,7 @@ def _table(config: Mapping[str, Any], results: Mapping[str, Any], found: Mapping
             )
             body += f'<tr><th scope="row">{escape(words)}, {split}</th>{cells}</tr>'
     head = "".join(
-        f'<th scope="col" class="number">{sections.measure_words(key)}</th>'
+        f'<th scope="col" class="number">{escape(sections.measure_words(key, config))}</th>'
         '<th scope="col" class="number">change</th>'
         for key in keys
     )

@@ -7,12 +7,21 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
 LONGEST = 16
+_LONGEST_WORDS = 32
 
 
 @cache
 def _drawn_characters() -> frozenset[int]:
     # DejaVu Sans comes with matplotlib, so that figures look alike on every machine.
     return frozenset(FT2Font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
+
+
+def drawn_words(words: str, otherwise: str) -> str:
+    """Words for an axis, such as a measure's with a label in it; the others where the figures' font
+    cannot draw them, or they would be too long.
+    """
+    fits = len(words) <= _LONGEST_WORDS and words.isprintable()
+    return words if fits and {*map(ord, words)} <= _drawn_characters() else otherwise
 
 
 def figure_names(labels: Sequence[str], longest: int = LONGEST) -> list[str]:

@@ -1,6 +1,7 @@
 """Writes the run's report: one page that needs nothing beside itself."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from eacl_jax.reports import (
     sequence,
 )
 from eacl_jax.reports.gallery import Gallery, document
-from eacl_jax.reports.names import figure_names
+from eacl_jax.reports.names import drawn_words, figure_names
 from eacl_jax.reports.projection import Map, label_cosines, project
 from eacl_jax.reports.settings import settings_list
 from eacl_jax.reports.several import WIDE, Several
@@ -100,7 +101,8 @@ def write_report(
         groups = gold
     unsure = abstention.section(gallery, results)
     by_logits = sections.classifies(config)
-    levels, annotated = annotators.levels_table(results), annotators.section(results)
+    levels = annotators.levels_table(config, results)
+    annotated = annotators.section(config, results)
     features = modalities.section(gallery, config, results, names, labels)
     chain = sequence.section(config, results)
     sorted_labels = [labels[i] for i in order]
@@ -112,7 +114,8 @@ def write_report(
     body = "".join(
         (
             f"<header>{sections.headline(config, corpus, results, labels, gold)}</header>",
-            f"<main>{sections.measures_table(results)}{sections.calibration(config, results)}",
+            f"<main>{sections.measures_table(config, results)}",
+            sections.calibration(config, results),
             levels,
             by_label,
             unsure,
@@ -281,6 +284,7 @@ def _learning_section(
     what = "axes" if sections.classifies(config) else "anchors"
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
+    drawn = drawn_words(measure, sections.measure_words(key, {}))
     terms = "the total and its two main terms before weighting"
     if sections.classifies(config):
         terms = "the classifier’s cross-entropy"
@@ -297,9 +301,9 @@ def _learning_section(
             gallery.show(
                 "dev_by_epoch",
                 lambda theme: figures.draw_dev(
-                    theme, history, f"dev_{key}", measure, chosen, chosen_on, what
+                    theme, history, f"dev_{key}", drawn, chosen, chosen_on, what
                 ),
-                title=f"Dev {measure} by epoch",
+                title=f"Dev {escape(measure)} by epoch",
                 alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
                 caption=(
                     f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"

@@ -53,8 +53,10 @@ def change(before: float | None, after: float | None) -> str:
     return "±0.00" if abs(difference) < 0.005 else f"{difference:+.2f}".replace("-", "−")
 
 
-def measure_words(key: str) -> str:
-    return _MEASURES[key]
+def measure_words(key: str, config: Mapping[str, Any]) -> str:
+    """A measure's name, and which label micro F1 leaves out; plain text."""
+    excluded = at(config, "evaluation", "excluded_label") if key == "micro_f1" else ""
+    return f"{_MEASURES[key]} without {excluded}" if excluded else _MEASURES[key]
 
 
 def quoted(label: str) -> str:
@@ -63,13 +65,13 @@ def quoted(label: str) -> str:
 
 
 def primary(config: Mapping[str, Any], results: Mapping[str, Any]) -> tuple[str, str]:
-    """Key and words of the measure that the run goes by; weighted F1 where the results lack the
-    configured one.
+    """Key and name of the measure that the run goes by, plain text; weighted F1 where the results
+    lack the configured one.
     """
     key = at(config, "evaluation", "primary")
     if key not in _MEASURES or percent(results, "stage_two", "test", key) is None:
         key = "weighted_f1"
-    return key, _MEASURES[key]
+    return key, measure_words(key, config)
 
 
 def _baseline(results: Mapping[str, Any], key: str) -> tuple[str, float] | None:
@@ -89,6 +91,7 @@ def headline(
 ) -> str:
     """Title, verdict in a sentence, bars, how the epochs were chosen."""
     key, measure = primary(config, results)
+    measure = escape(measure)
     first, second = (percent(results, stage, "test", key) for stage, _ in STAGES)
     chain = ", dialogues as sequences" if at(results, "sequence", "kept") else ""
     adapted, learned = "anchors", "representations"
@@ -189,7 +192,7 @@ def _departures(config: Mapping[str, Any]) -> str:
     return f'<div class="notice" role="note"><p>{words}</p></div>'
 
 
-def measures_table(results: Mapping[str, Any]) -> str:
+def measures_table(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """Both stages' summary measures on dev and test."""
     rows = [
         (f"{name}, {split}", at(results, stage, split))
@@ -204,16 +207,28 @@ def measures_table(results: Mapping[str, Any]) -> str:
         " labels stand when all are sorted by probability (label ranking average precision)."
     )
     return scores_table(
+        config,
         rows,
         "All measures, in percent. "
         "F1 is the harmonic mean of precision and recall; weighted F1 counts each label as often as"
         " it occurs, "
         "macro F1 counts alike all labels that are annotated or answered; one only answered counts"
-        f" 0{more if several else '.'}",
+        f" 0{more if several else '.'}{micro_f1_words(config)}",
     )
 
 
-def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
+def micro_f1_words(config: Mapping[str, Any]) -> str:
+    """What micro F1 is where it leaves out a label, a sentence; empty where it leaves out none."""
+    excluded = at(config, "evaluation", "excluded_label")
+    return (
+        f" Micro F1 without {quoted(excluded)} is that of all other labels together: what is"
+        f" annotated and answered {quoted(excluded)} does not count as right."
+        if excluded
+        else ""
+    )
+
+
+def scores_table(config: Mapping[str, Any], rows: Sequence[tuple[str, Any]], caption: str) -> str:
     """A row for each (name, scores), a column for each summary measure that one of them has;
     nothing where none has any. The caption is HTML.
     """
@@ -224,7 +239,8 @@ def scores_table(rows: Sequence[tuple[str, Any]], caption: str) -> str:
     ]
     if not keys:
         return ""
-    words = _OF_SEVERAL if "jaccard" in keys else _MEASURES
+    words = {key: escape(measure_words(key, config)) for key in keys}
+    words |= _OF_SEVERAL if "jaccard" in keys else {}
     head = "".join(f'<th scope="col" class="number">{words[key]}</th>' for key in keys)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'

@@ -1,6 +1,7 @@
 """The report's section on a chain over the labels of a dialogue."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from eacl_jax.reports import sections
@@ -33,11 +34,11 @@ def section(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         for name, words in _ROWS.items()
     ]
     table = sections.scores_table(
-        rows, "Stage two’s scores with the chain and without, in percent."
+        config, rows, "Stage two’s scores with the chain and without, in percent."
     )
     return (
         "<h2>The dialogue as a sequence</h2><p>A chain learned which label follows which in the"
         " training dialogues, where the same speaker goes on and where another answers. On test"
-        f" {measure} is {sections.shown(after)} with it and {sections.shown(before)} without"
-        f" ({sections.change(before, after)}). {kept}</p>{table}"
+        f" {escape(measure)} is {sections.shown(after)} with it and {sections.shown(before)}"
+        f" without ({sections.change(before, after)}). {kept}</p>{table}"
     )

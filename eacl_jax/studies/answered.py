@@ -48,6 +48,11 @@ class Answered:
         """Whether an utterance may have several labels."""
         return self.gold.ndim == 2
 
+    @property
+    def left_out(self) -> str:
+        """The label that micro F1 leaves out; empty where it leaves out none."""
+        return self.excluded if not self.several and self.excluded in self.labels else ""
+
     @functools.cached_property
     def counts(self) -> Float[np.ndarray, "D K"]:
         """Of each dialogue `scoring.dialogue_counts`."""
@@ -72,7 +77,7 @@ class Answered:
         lacks: tuple[str, ...] = ()
         if not self.several:
             # Micro F1 of all labels, where each utterance has one, is the accuracy.
-            lacks = ("jaccard",) if self.excluded in self.labels else ("jaccard", "micro_f1")
+            lacks = ("jaccard",) if self.left_out else ("jaccard", "micro_f1")
         kept = (name for name in scoring.SUMMARIES if name not in lacks)
         more = () if self.pairs is None else (PAIRS_F1,)
         return (*kept, *more, *scoring.LABEL_SCORES)
@@ -121,7 +126,7 @@ class Answered:
     def _measure(self, counts: np.ndarray, measure: str) -> np.ndarray:
         if measure in scoring.LABEL_SCORES:
             return scoring.label_scores(*scoring.margins(counts), measure)
-        excluded = self.labels.index(self.excluded) if self.excluded in self.labels else None
+        excluded = self.labels.index(self.left_out) if self.left_out else None
         return scoring.summary(counts, measure, excluded)
 
     def asked_like(self, other: "Answered") -> bool:

@@ -90,4 +90,15 @@ def _pair(
             drawn_by_seed(first, measure),
             drawn_by_seed(second, measure),
         )
-    return Comparison(corpus, names[0], names[1], measure, seeds, difference, None, note)
+    left_out = [each.left_out for side in group for each in side.values()]
+    return Comparison(
+        corpus,
+        names[0],
+        names[1],
+        measure,
+        seeds,
+        difference,
+        None,
+        note,
+        excluded_label=left_out[0] if left_out and measure == "micro_f1" else "",
+    )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from eacl_jax.config import Stage
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure, show_matrix
-from eacl_jax.reports.names import figure_names
+from eacl_jax.reports.names import drawn_words, figure_names
 from eacl_jax.reports.several import WIDE
 from eacl_jax.reports.theme import MARKERS, Theme
 from eacl_jax.studies import words
@@ -82,7 +82,7 @@ def draw_scores(theme: Theme, rows: Sequence[Row], measure: str, reference: Row 
         _whisker(axes, each, number, colour)
         for value in each.values if len(each.values) > 1 else ():
             axes.plot(value, number + 0.26, marker=".", markersize=5, color=theme.muted)
-    axes.set_xlabel(f"{title(measure)} on test, %")
+    axes.set_xlabel(f"{words.drawn_measure(measure, rows)} on test, %")
     _beside(axes, [words.mean_words(each) for each in found], "mean ± deviation")
     return figure
 
@@ -210,7 +210,8 @@ def draw_differences(theme: Theme, found: Sequence[Comparison], reference: str) 
     # Intervals of few seeds may be wider than all that can be: the others stay legible.
     reach = min(max(map(abs, axes.get_xlim())), _WIDEST * max(map(abs, ends)))
     axes.set_xlim(-reach, reach)
-    axes.set_xlabel(f"{title(found[0].measure)}, points more or less")
+    measure = drawn_words(words.compared_words(found[0]), title(found[0].measure))
+    axes.set_xlabel(f"{measure}, points more or less")
     _beside(axes, texts, "difference, corrected p")
     return figure
 
@@ -330,7 +331,7 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
     axes.margins(x=0.12)
     axes.grid(linewidth=0.8)
     axes.set_xlabel(label)
-    axes.set_ylabel(f"{title(measure)} on test, %")
+    axes.set_ylabel(f"{words.drawn_measure(measure, rows)} on test, %")
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
     return figure
 
@@ -363,5 +364,6 @@ def draw_curve(theme: Theme, curve: Curve, measure: str) -> Figure:
     axes.minorticks_off()
     axes.grid(axis="y", linewidth=0.8)
     axes.set_xlabel(curve.setting)
-    axes.set_ylabel(f"{title(measure)} on test, %")
+    shown = words.drawn_measure(measure, [row for _, row in curve.points])
+    axes.set_ylabel(f"{shown} on test, %")
     return figure

@@ -260,6 +260,7 @@ def _common(splits: Mapping[str, Sequence[Answered]]) -> dict[str, Any]:
         "variant": first.variant,
         "chosen_on": first.chosen_on,
         "chosen_by": first.chosen_by,
+        "excluded_label": first.left_out,
         "seeds": tuple(each.seed for each in test),
         "dialogues": len(first.counts),
         "utterances": len(first.gold),

@@ -7,7 +7,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from eacl_jax.files.whole import write_text
-from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH
 from eacl_jax.reports.gallery import Gallery, document
 from eacl_jax.reports.style import STUDY_STYLE
@@ -16,7 +15,7 @@ from eacl_jax.studies import figures, sections, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.statistics import LEVEL
-from eacl_jax.studies.table import Row, Table
+from eacl_jax.studies.table import Comparison, Row, Table
 from eacl_jax.studies.unanswered import unanswered
 
 PAGE = "index.html"
@@ -40,7 +39,7 @@ def write_page(folder: Path, table: Table, more: Callable[[Gallery], str] | None
             f"<header>{sections.headline(table)}</header><main>",
             *(_corpus(gallery, table, corpus) for corpus in table.corpora),
             more(gallery) if more is not None else "",
-            f"{sections.settings(table)}{sections.reading(table.measures)}</main>",
+            f"{sections.settings(table)}{sections.reading(table)}</main>",
         )
     )
     page = folder / PAGE
@@ -91,7 +90,7 @@ def _corpus(gallery: Gallery, table: Table, corpus: str) -> str:
             _differences(show, table, corpus),
             _labels(show, rows),
             _similar(show, rows),
-            _curves(show, table, corpus),
+            _curves(show, table, rows),
             _cost(show, table, rows),
         )
     )
@@ -107,18 +106,18 @@ def _pair(shown: Sequence[str]) -> str:
 
 def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     reference = words.reference(table, rows)
-    caption = (
-        f"Large dot: mean over seeds; bar: its {LEVEL}% interval over test dialogues; small dots:"
-        " single seeds."
-    )
+    intervals = words.has_intervals(rows, table.measures)
+    bar = f" bar: its {LEVEL}% interval over test dialogues;" if intervals else ""
+    caption = f"Large dot: mean over seeds;{bar} small dots: single seeds."
     if words.best(rows, table.measures[0]):
         caption += " Blue: the highest mean."
     if reference is not None:
         caption += f" Dashed: “{words.row_name(reference)}”."
-    caption += (
-        " Bars of two variants may overlap although they differ: answers to the same dialogues move"
-        " together, so read the differences below."
-    )
+    if intervals:
+        caption += (
+            " Bars of two variants may overlap although they differ: answers to the same dialogues"
+            " move together, so read the differences below."
+        )
     return _pair(
         [
             show.show(
@@ -126,7 +125,7 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 lambda theme, measure=measure: figures.draw_scores(  # type: ignore[misc]
                     theme, rows, measure, reference
                 ),
-                heading=f"{words.heading(measure)} by variant",
+                heading=f"{words.heading(measure, rows)} by variant",
                 caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
             )
@@ -147,22 +146,37 @@ def _differences(show: _Figures, table: Table, corpus: str) -> str:
                 lambda theme, found=found: figures.draw_differences(
                     theme, found, table.variants[0]
                 ),  # type: ignore[misc]
-                heading=f"Differences in {title(measure)}",
-                caption=(
-                    f"Bar: {LEVEL}% interval of the difference, by drawing the same test dialogues"
-                    " for both; thin line: by drawing seeds too, cut where it is wider than the"
-                    " frame. Right of 0: better than what it is"
-                    f" compared with, which is “{table.variants[0]}” where no other is named. In"
-                    " colour: p < 0.05 after Holm’s correction, also where seeds are drawn too"
-                    " (the larger p stands beside); grey: no difference can be shown, which is not"
-                    " to say that there is none."
-                )
-                if not shown
-                else "Read as the figure before.",
+                heading=f"Differences in {words.compared_words(found[0])}",
+                caption="Read as the figure before."
+                if shown
+                else _differences_caption(table, found),
                 width=figures.DIFFERENCES_WIDTH,
             )
         )
     return _pair(shown)
+
+
+def _differences_caption(table: Table, found: Sequence[Comparison]) -> str:
+    """What a figure of differences shows, of which few test dialogues leave no interval."""
+    there = [each.difference for each in found if each.difference is not None]
+    intervals = any(each.low is not None for each in there)
+    bar = (
+        f"; bar: its {LEVEL}% interval, by drawing the same test dialogues for both"
+        if intervals
+        else ""
+    )
+    if any(each.wide_low is not None for each in there):
+        bar += "; thin line: by drawing seeds too, cut where it is wider than the frame"
+    colour = (
+        "In colour: p < 0.05 after Holm’s correction, also where seeds are drawn too (the larger p"
+        " stands beside); grey: no difference can be shown, which is not to say that there is none."
+        if intervals
+        else "Whether a difference is more than chance cannot be stated."
+    )
+    return (
+        f"Dot: the difference, mean over seeds{bar}. Right of 0: better than what it is compared"
+        f" with, which is “{table.variants[0]}” where no other is named. {colour}"
+    )
 
 
 def _alike(rows: Sequence[Row], key: Callable[[Row], object]) -> list[list[Row]]:
@@ -266,19 +280,21 @@ def _alone(rows: Sequence[Row]) -> str:
     return " without the second" if "jaccard" in rows[0].scores["test"] else ""
 
 
-def _curves(show: _Figures, table: Table, corpus: str) -> str:
-    measure = table.measures[0]
+def _curves(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
+    measure, corpus = table.measures[0], rows[0].corpus
     shown = []
+    intervals = words.has_intervals(rows, [measure])
+    band = f" band: {LEVEL}% interval over test dialogues;" if intervals else ""
     for number, curve in enumerate(curves(table, corpus)):
         beside = ", ".join(f"{name} = {value}" for name, value in curve.others.items())
         shown.append(
             show.show(
                 f"curve {number} {curve.setting}",
                 lambda theme, curve=curve: figures.draw_curve(theme, curve, measure),  # type: ignore[misc]
-                heading=f"{words.heading(measure)} by {curve.setting}",
+                heading=f"{words.heading(measure, rows)} by {curve.setting}",
                 caption=(
-                    f"Line: mean over seeds; band: {LEVEL}% interval over test dialogues; small"
-                    f" dots: single seeds.{f' Here {beside}.' if beside else ''}"
+                    f"Line: mean over seeds;{band} small dots: single seeds."
+                    f"{f' Here {beside}.' if beside else ''}"
                 ),
             )
         )
@@ -292,15 +308,13 @@ def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     last = {row.variant: row for row in rows}  # A run has one cost, whichever stage answers.
     one = list(last.values())
     measure = table.measures[0]
-    first = (
-        f"A mark a variant; line: {LEVEL}% interval of its score. Marks of the same cost stand side"
-        " by side."
-    )
+    line = f"; line: {LEVEL}% interval of its score" if words.has_intervals(one, [measure]) else ""
+    first = f"A mark a variant{line}. Marks of the same cost stand side by side."
     shown = [
         show.show(
             f"cost {cost}",
             lambda theme, cost=cost: figures.draw_cost(theme, one, measure, cost),  # type: ignore[misc]
-            heading=f"{words.heading(measure)} by {figures.cost_words(cost)}",
+            heading=f"{words.heading(measure, one)} by {figures.cost_words(cost)}",
             caption="" if number else first,
         )
         for number, cost in enumerate(figures.costs_that_differ(one))

@@ -29,9 +29,9 @@ from eacl_jax.studies.targets import NOTE, read_transfer, transfer_names, with_t
 
 FIELDS = (
     *("name", "question", "base", "corpora", "axes", "seeds", "comparisons", "measures"),
-    *("pairs", "transfer", "before", "always"),
+    *("pairs", "transfer", "before", "always", "notes"),
 )
-_OPTIONAL = ("corpora", "comparisons", "measures", "pairs", "transfer", "before", "always")
+_OPTIONAL = ("corpora", "comparisons", "measures", "pairs", "transfer", "before", "always", "notes")
 # By default; the second where every utterance of the study may have several labels.
 _USUAL, _USUAL_OF_SEVERAL = ("weighted_f1", "macro_f1"), ("macro_f1", "micro_f1", "jaccard")
 
@@ -57,7 +57,7 @@ def read_study(
         `transfer`: with how many examples a label, 0 for words alone, runs also answer
         the other corpora. `before`: whether similar emotions are also compared before training.
         `always`: whether always giving the most frequent label is a row too, which comparisons may
-        name (`definition.ALWAYS`).
+        name (`definition.ALWAYS`). `notes`: sentences that stand with what the study cannot say.
       load: reads a corpus.
       identify: tells an encoder's files from others.
 
@@ -133,7 +133,7 @@ class _Reader:
             return None
         self._read_cells(base, corpora, variants, seeds)
         self.cells = with_transfers(self.cells, transfer, list(corpora), names, self._problems)
-        notes = [NOTE] if transfer else []
+        notes = [*self._sentences("notes"), *([NOTE] if transfer else [])]
         if len(seeds) == 1 and comparisons:
             notes.append(
                 f"There is one seed ({seeds[0]}), so how much a score changes from seed to seed is"
@@ -157,8 +157,17 @@ class _Reader:
             notes=tuple(notes + self._notes + _equal_variants(self.cells)),
         )
 
+    def _sentences(self, field: str) -> list[str]:
+        value = self._values.get(field, ())
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self._problems.append(f"{field}: expected a tuple of texts, got {value!r:.80}.")
+            return []
+        return [self._checked_text(field, each) for each in value]
+
     def _text(self, field: str) -> str:
-        value = self._values.get(field, "-")
+        return self._checked_text(field, self._values.get(field, "-"))
+
+    def _checked_text(self, field: str, value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             self._problems.append(f"{field}: expected text, got {value!r:.80}.")
             return ""

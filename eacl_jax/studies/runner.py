@@ -290,7 +290,8 @@ class _Runner:
         measure = next((m for m in self._study.measures if hasattr(dev, m)), "weighted_f1")
         score = getattr(dev, measure)
         shown = "-" if score is None else f"{score:.2f}"
-        self._line(cell, f"dev {title(measure)} {shown}  {seconds:.0f} s", left=True)
+        measured = title(measure, cell.config.evaluation.excluded_label)
+        self._line(cell, f"dev {measured} {shown}  {seconds:.0f} s", left=True)
         if not self._disk_known and (rest := self._rest()):
             self._disk_known = True
             kept = cells.size_of(folder)

@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 from eacl_jax.dialogue import count
-from eacl_jax.model.metrics import title
 from eacl_jax.studies import figures, words
 from eacl_jax.studies.statistics import DRAWS, LEVEL
 from eacl_jax.studies.table import Comparison, Row, Table
@@ -78,8 +77,8 @@ def _no_comparisons(table: Table) -> str:
             mean = words.mean_words(best[0].scores["test"][measure])
             names = ", ".join(f"<strong>{escape(words.row_name(row))}</strong>" for row in best)
             found.append(
-                f"<li>{escape(corpus)}: the highest {title(measure)} has"
-                f" {names}, {mean}. The study names no"
+                f"<li>{escape(corpus)}: the highest {escape(words.measure_words(measure, rows))}"
+                f" has {names}, {mean}. The study names no"
                 " comparison, so whether it is better than others is not tested.</li>"
             )
     return f'<ul class="answers">{"".join(found)}</ul>' if found else ""
@@ -126,7 +125,8 @@ def _unfinished(table: Table) -> str:
 def scores_table(table: Table, rows: Sequence[Row]) -> str:
     """Variants by measures, with what stands under every table."""
     head = "".join(
-        f'<th scope="col" class="number">{title(measure)}</th>' for measure in table.measures
+        f'<th scope="col" class="number">{escape(words.measure_words(measure, rows))}</th>'
+        for measure in table.measures
     )
     names = [words.row_name(row) for row in rows]
     drawn = figures.wrapped(names)
@@ -321,18 +321,21 @@ _OF_SEVERAL = (
 )
 
 
-def reading(measures: Sequence[str] = ()) -> str:
-    """How the numbers were made, and where they are. `measures`: that the tables show."""
-    more = _OF_SEVERAL if "jaccard" in measures else ""
-    return (
-        "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
-        f" counts each label as often as it occurs, macro F1 counts all labels alike.{more} An"
-        f" interval ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times:"
+def reading(table: Table) -> str:
+    """How the numbers were made, and where they are."""
+    more = _OF_SEVERAL if "jaccard" in table.measures else ""
+    drawn = (
+        f" An interval ({LEVEL}%) is by drawing test dialogues with replacement {DRAWS:,} times:"
         " utterances of one dialogue are alike, so dialogues are drawn whole. A p-value is the"
         " chance of such a difference if there were none; Holm’s correction raises it where many"
         " comparisons are made, for of twenty without a difference one would else seem to have"
         " one. Where seeds are drawn too, how far their mean lies from that of other seeds is drawn"
-        " from Student’s t distribution, which few seeds make wide.</p>"
+        " from Student’s t distribution, which few seeds make wide."
+    )
+    return (
+        "<h2>How to read this</h2><p>F1 is the harmonic mean of precision and recall; weighted F1"
+        f" counts each label as often as it occurs, macro F1 counts all labels alike.{more}"
+        f"{drawn if words.has_intervals(table.rows, table.measures) else ''}</p>"
         "<p>All numbers: <code>study.json</code>, <code>rows.csv</code>,"
         " <code>comparisons.csv</code>; tables for texts: <code>tables.md</code>,"
         " <code>tables.tex</code>.</p>"

@@ -65,6 +65,7 @@ class Row:
       planned: how many there are to be.
       chosen_on: the split that chose stage one's epoch; "" where no epoch was chosen.
       chosen_by: the measure that chose it.
+      excluded_label: that micro F1 leaves out; "" where it leaves out none.
       dialogues, utterances: of test.
       scores: by split and measure.
       labels: of test.
@@ -89,6 +90,7 @@ class Row:
     utterances: int
     scores: Mapping[str, Mapping[str, Estimate]]
     labels: tuple[LabelScores, ...]
+    excluded_label: str = ""
     epochs: tuple[int, ...] = ()
     calibration_error: Mapping[str, float] = dataclasses.field(default_factory=dict)
     similar: tuple[Similar, ...] = ()
@@ -112,6 +114,7 @@ class Comparison:
         of this measure that the study names; those that cannot be made yet count as no difference.
       note: why they cannot be compared; else empty.
       wide_p_holm: the same of the p-value over dialogues and seeds, `difference.wide_p`.
+      excluded_label: that the measure leaves out, where it is micro F1; else "".
     """
 
     corpus: str
@@ -123,6 +126,7 @@ class Comparison:
     p_holm: float | None
     note: str = ""
     wide_p_holm: float | None = None
+    excluded_label: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 from eacl_jax.corpora.formulas import guarded
 from eacl_jax.dialogue import count
 from eacl_jax.files import whole
-from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.markdown import plain
 from eacl_jax.studies import words
 from eacl_jax.studies.names import slug
@@ -53,6 +52,7 @@ def comparisons_csv(table: Table) -> str:
             {
                 "corpus": each.corpus,
                 "measure": each.measure,
+                "excluded_label": each.excluded_label,
                 "first": each.first[0],
                 "first_stage": each.first[1],
                 "second": each.second[0],
@@ -101,6 +101,7 @@ def _cells(row: Row) -> dict[str, Any]:
         "planned_seeds": row.planned,
         "chosen_on": row.chosen_on,
         "chosen_by": row.chosen_by,
+        "excluded_label": row.excluded_label,
         "epochs": " ".join(map(str, row.epochs)),
         "test_dialogues": row.dialogues,
         "test_utterances": row.utterances,
@@ -166,7 +167,7 @@ def markdown(table: Table) -> str:
         if rows:
             parts.append(
                 _markdown_table(
-                    ["variant", *(title(measure) for measure in table.measures)],
+                    ["variant", *(plain(words.measure_words(m, rows)) for m in table.measures)],
                     [
                         [plain(words.row_name(row)), *_scores(table, rows, row, _markdown_score)]
                         for row in rows
@@ -191,10 +192,15 @@ def markdown(table: Table) -> str:
 def _markdown_comparison(each: Comparison) -> list[str]:
     found = each.difference
     if found is None:
-        return [plain(words.pair_words(each)), title(each.measure), plain(each.note), *[""] * 6]
+        return [
+            plain(words.pair_words(each)),
+            plain(words.compared_words(each)),
+            plain(each.note),
+            *[""] * 6,
+        ]
     return [
         plain(words.pair_words(each)),
-        title(each.measure),
+        plain(words.compared_words(each)),
         words.signed(found.mean),
         words.interval_words(found.low, found.high),
         words.interval_words(found.wide_low, found.wide_high),
@@ -299,7 +305,7 @@ def _plain_label(text: str) -> str:
 
 def _latex_table(table: Table, corpus: str, label: str) -> str:
     rows = words.shown_rows(table, corpus)
-    head = ["variant", *(escape(title(measure)) for measure in table.measures)]
+    head = ["variant", *(escape(words.measure_words(each, rows)) for each in table.measures)]
     body = [[escape(words.row_name(r)), *_scores(table, rows, r, _latex_score)] for r in rows]
     lines = [
         r"\begin{table}",

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
+from eacl_jax.reports.names import drawn_words
 from eacl_jax.studies.pairs import PAIRS_F1
 from eacl_jax.studies.statistics import LEVEL, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
@@ -42,10 +43,28 @@ def p_value(p: float | None) -> str:
     return f"p = {p:.{digits}f}"
 
 
-def heading(name: str) -> str:
-    """A measure's name at the start of a line: `Weighted F1`."""
-    text = title(name)
+def measure_words(measure: str, rows: Sequence[Row]) -> str:
+    """A measure's name with the label that it leaves out in these rows of one corpus: `micro F1
+    without neutral`.
+    """
+    excluded = {row.excluded_label for row in rows}
+    return title(measure, excluded.pop() if len(excluded) == 1 else "")
+
+
+def drawn_measure(measure: str, rows: Sequence[Row]) -> str:
+    """The same as an axis can have it."""
+    return drawn_words(measure_words(measure, rows), title(measure))
+
+
+def heading(measure: str, rows: Sequence[Row]) -> str:
+    """`measure_words` at the start of a line: `Weighted F1`."""
+    text = measure_words(measure, rows)
     return text[:1].upper() + text[1:]
+
+
+def compared_words(found: Comparison) -> str:
+    """What is compared, as `measure_words` has it."""
+    return title(found.measure, found.excluded_label)
 
 
 def mean_words(found: Estimate) -> str:
@@ -105,7 +124,7 @@ def seeds_may_explain(found: Comparison) -> bool:
 
 def verdict(found: Comparison) -> str:
     """What a comparison shows, in a sentence without its subject."""
-    difference, measure = found.difference, title(found.measure)
+    difference, measure = found.difference, compared_words(found)
     if difference is None:
         return f"cannot be compared: {found.note}."
     points = f"{signed(difference.mean)} points of {measure}"
@@ -155,6 +174,12 @@ def _wide(found: Comparison) -> str:
         f"the interval is {interval_words(of.wide_low, of.wide_high)} and"
         f" {p_value(found.wide_p_holm)} by Holm’s correction"
     )
+
+
+def has_intervals(rows: Sequence[Row], measures: Sequence[str]) -> bool:
+    """Whether any of the scores on test has an interval; of few dialogues none has."""
+    found = (row.scores["test"].get(measure) for row in rows for measure in measures)
+    return any(each is not None and each.low is not None for each in found)
 
 
 def half_width(rows: Sequence[Row], measure: str) -> float | None:
@@ -294,14 +319,14 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
         + (" ± standard deviation over seeds" if max(seeds) > 1 else "")
         + (
             f", on {tested}."
-            if len(groups) == 1 and row.dialogues < 2
+            if not has_intervals(rows, table.measures)
             else f", and {LEVEL}% bootstrap interval over {tested}."
         )
     ]
     if width is not None and len(groups) == 1:
         found.append(
-            f"An interval of {title(measure)} reaches about {width:.1f} points to either side: how"
-            " far the score would move with other test dialogues."
+            f"An interval of {measure_words(measure, rows)} reaches about {width:.1f} points to"
+            " either side: how far the score would move with other test dialogues."
             + (" The deviation is how far it moves with the seed." if max(seeds) > 1 else "")
         )
     found += _not_comparable(groups) + _chosen(rows)
@@ -310,8 +335,13 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     if PAIRS_F1 in table.measures and row.similar:
         pairs = "; ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
         found.append(
-            f"{heading(PAIRS_F1)}: mean over the pairs ({pairs}) of both labels’ F1, where only"
-            " their utterances are asked and only they can be answered."
+            f"{heading(PAIRS_F1, rows)}: mean over the pairs ({pairs}) of both labels’ F1, where"
+            " only their utterances are asked and only they can be answered."
+        )
+    if "micro_f1" in table.measures and row.excluded_label:
+        found.append(
+            f"{heading('micro_f1', rows)} is that of all other labels together: what is annotated"
+            f" and answered “{row.excluded_label}” does not count as right."
         )
     found += _p_words(table, row.corpus)
     found += [
@@ -356,7 +386,9 @@ def _absent_labels(table: Table, rows: Sequence[Row]) -> list[str]:
 
 
 def _chosen(rows: Sequence[Row]) -> list[str]:
-    by = ", ".join(dict.fromkeys(title(row.chosen_by) for row in rows if row.chosen_on))
+    by = ", ".join(
+        dict.fromkeys(measure_words(row.chosen_by, [row]) for row in rows if row.chosen_on)
+    )
     on_test = [row_name(row) for row in rows if row.chosen_on == "test"]
     if not on_test:
         return [f"Epochs were chosen on dev, by {by}; test chose nothing."] if by else []

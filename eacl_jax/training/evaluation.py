@@ -108,9 +108,21 @@ def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, di
 
 
 def print_scores(
-    run: str | Path, split: str, scores: dict[str, dict[str, Any]], console: Console
+    run: str | Path,
+    split: str,
+    scores: dict[str, dict[str, Any]],
+    console: Console,
+    *,
+    excluded_label: str = "",
 ) -> None:
-    """Prints a column a stage, and whether the run's results.json says the same."""
+    """Prints a column a stage, and whether the run's results.json says the same.
+
+    Args:
+      run, split: that were scored.
+      scores: by stage.
+      console: where to.
+      excluded_label: the one that micro F1 leaves out.
+    """
     say(
         console, f"{stores.address_of(run) or run}: {split}, percent"
     )  # not the table's title, which would be broken at its width
@@ -120,7 +132,10 @@ def print_scores(
         table.add_column(stage.replace("_", " "), justify="right")
     first = next(iter(scores.values()))
     for name in (key for key in first if key not in ("per_class_f1", "levels")):
-        table.add_row(title(name), *(f"{values[name]:.2f}" for values in scores.values()))
+        table.add_row(
+            Text(title(name, excluded_label)),
+            *(f"{values[name]:.2f}" for values in scores.values()),
+        )
     for level, found in first.get("levels", {}).items():
         table.add_section()
         for name in found:

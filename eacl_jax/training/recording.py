@@ -135,6 +135,7 @@ class Recorder:
         console: Console,
         batch_size: int = 64,
         recorded: Sequence[bool] = (True,),
+        excluded_label: str = "",
     ) -> None:
         """Args:
         workdir: the run's folder.
@@ -147,6 +148,7 @@ class Recorder:
         batch_size: examples a step, to tell how long the rest takes.
         recorded: for each step of an epoch, or of every one, whether it is of the run's own corpus;
           others are not recorded.
+        excluded_label: that micro F1 leaves out.
         """
         from tensorboardX import SummaryWriter  # takes a second, and only training writes
 
@@ -157,7 +159,7 @@ class Recorder:
         self._stage, self._start, self._steps = stage, start or 0, steps
         self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
         self._console = console
-        self._recorded = recorded
+        self._recorded, self._excluded = recorded, excluded_label
         self._pace = Pace(steps, steps_per_epoch, batch_size)
         self._last_step: float | None = None
         self._bar: Progress | None = None
@@ -223,7 +225,9 @@ class Recorder:
         if self._last_step is not None:
             self._pace.pause(time.perf_counter() - self._last_step)
         self._write(step, {"stage": self._stage.number, "step": step, "epoch": epoch, **scores})
-        shown = "  ".join(f"{title(name)} {value:.2f}" for name, value in scores.items())
+        shown = "  ".join(
+            f"{title(name, self._excluded)} {value:.2f}" for name, value in scores.items()
+        )
         say(self._console, f"{self._stage.words}  epoch {epoch}  {shown}  {note}".rstrip())
 
     def _write(self, step: int, row: Mapping[str, Any]) -> None:

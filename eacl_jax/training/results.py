@@ -2,7 +2,7 @@
 table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,7 @@ def summarize(
         modalities,
         sequence,
         abstention,
+        experiment.config.evaluation.excluded_label,
     )
 
 
@@ -83,7 +84,8 @@ def print_results(results: Results, console: Console) -> None:
     names = list(HEADLINE) if dev.jaccard is None else list(OF_SEVERAL)
     if dev.micro_f1 is not None and "micro_f1" not in names:
         names.insert(0, "micro_f1")
-    table = _table(f"{results.corpus}, seed {results.seed}: scores in percent", "", names)
+    shown = {name: title(name, results.excluded_label) for name in names}
+    table = _table(f"{results.corpus}, seed {results.seed}: scores in percent", "", shown.values())
     rows: list[tuple[str, StageScores | Baseline]] = [
         *((f"{stage.words} ({results.of(stage).chosen})", results.of(stage)) for stage in Stage),
         (f"always {results.always_most_frequent.label}", results.always_most_frequent),
@@ -94,9 +96,9 @@ def print_results(results: Results, console: Console) -> None:
     if dev.levels:
         _print_levels(results, names, console)
     if results.modalities is not None:
-        _print_modalities(results, results.modalities, names, console)
+        _print_modalities(results, results.modalities, shown, console)
     if results.sequence is not None:
-        _print_sequence(results.sequence, names, console)
+        _print_sequence(results.sequence, shown, console)
 
 
 def _print_levels(results: Results, measures: Sequence[str], console: Console) -> None:
@@ -104,7 +106,7 @@ def _print_levels(results: Results, measures: Sequence[str], console: Console) -
     found = {split: getattr(results.stage_two, split).levels or {} for split in ("dev", "test")}
     known = {name for levels in found["dev"].values() for name in levels}
     names = [name for name in measures if name in known]
-    table = _table("by coarser labels, stage two", "level", names)
+    table = _table("by coarser labels, stage two", "level", map(title, names))
     for level in found["dev"]:
         for split, levels in found.items():
             scores = [f"{levels[level][name]:.2f}" for name in names]
@@ -114,10 +116,10 @@ def _print_levels(results: Results, measures: Sequence[str], console: Console) -
 
 
 def _print_modalities(
-    results: Results, found: ModalitiesResults, names: Sequence[str], console: Console
+    results: Results, found: ModalitiesResults, shown: Mapping[str, str], console: Console
 ) -> None:
-    """Of stage two, with all features and with some left out."""
-    table = _table("what features add, stage two", "answers", names)
+    """Of stage two, with all features and with some left out; `shown`: measures and their names."""
+    table = _table("what features add, stage two", "answers", shown.values())
     rows: list[tuple[str, StageScores | Removed]] = [("with all features", results.stage_two)]
     if len(found.each) > 1 or not found.text:
         rows += [
@@ -128,22 +130,22 @@ def _print_modalities(
     if found.text_alone is not None:
         rows.append(("text alone", found.text_alone))
     for name, scored in rows if len(rows) > 1 else []:
-        _add(table, name, scored, names)
+        _add(table, name, scored, list(shown))
     if table.row_count:
         console.print(table)
 
 
-def _print_sequence(found: SequenceResults, measures: Sequence[str], console: Console) -> None:
-    """Of stage two, with a chain over the dialogue and without."""
+def _print_sequence(found: SequenceResults, shown: Mapping[str, str], console: Console) -> None:
+    """Of stage two, with a chain over the dialogue and without; `shown` as of features."""
     kept = "kept" if found.kept else "left out: dev is not answered better"
-    table = _table(f"the dialogue as a sequence, stage two ({kept})", "answers", measures)
+    table = _table(f"the dialogue as a sequence, stage two ({kept})", "answers", shown.values())
     rows = {
         "each utterance alone": found.alone,
         "whole dialogues": found.whole,
         "by the past alone": found.so_far,
     }
     for name, scored in rows.items():
-        _add(table, name, scored, measures)
+        _add(table, name, scored, list(shown))
     console.print(table)
 
 
@@ -155,8 +157,10 @@ def _add(table: Table, name: str, scored: Any, measures: Sequence[str]) -> None:
         table.add_row(first, split, *scores, end_section=split == "test")
 
 
-def _table(name: str, first: str, measures: Sequence[str]) -> Table:
+def _table(name: str, first: str, measures: Iterable[str]) -> Table:
     table = Table(title=Text(name))
-    for column in (first, "split", *(title(measure) for measure in measures)):
-        table.add_column(column, justify="left" if column in (first, "split") else "right")
+    for column in (first, "split"):
+        table.add_column(column)
+    for measure in measures:
+        table.add_column(Text(measure), justify="right")
     return table

@@ -297,6 +297,7 @@ class StageRun:
             console=self._context.console,
             batch_size=self._experiment.config.of(self._stage).batch_size,
             recorded=self._recorded,
+            excluded_label=self._experiment.config.evaluation.excluded_label,
         )
 
     def fit(
@@ -403,12 +404,13 @@ class StageRun:
         weights, epochs = self._soup.mean(), self._soup.epochs
         scored = score(weights)
         better = list(self._rank(scored)) > self._best["best_rank"]
-        primary, named = self._experiment.config.evaluation.primary, ", ".join(map(str, epochs))
+        evaluation, named = self._experiment.config.evaluation, ", ".join(map(str, epochs))
+        measure = title(f"dev_{evaluation.primary}", evaluation.excluded_label)
         outcome = "chosen" if better else f"epoch {self._best['best_epoch']} is no worse, and stays"
         say(
             self._context.console,
-            f"{self._stage.words}  mean of epochs {named}  {title(f'dev_{primary}')}"
-            f" {scored['dev'][primary]:.2f}  {outcome}",
+            f"{self._stage.words}  mean of epochs {named}  {measure}"
+            f" {scored['dev'][evaluation.primary]:.2f}  {outcome}",
         )
         return (weights, epochs) if better else (None, ())
 

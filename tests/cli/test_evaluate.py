@@ -16,7 +16,7 @@ from rich.console import Console
 
 from eacl_jax.cli import annotated, huge_pages
 from eacl_jax.cli.scores import print_scores
-from eacl_jax.config import Config
+from eacl_jax.config import Config, EvaluationConfig
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -341,6 +341,10 @@ def test_scores_of_a_run_go_to_a_file(
     done = eacl("evaluate", "--run", tmp_path, "--split=dev", "--json", file)
     assert done.status == 0, done.errors
     assert json.loads(file.read_text()) == {"run": str(tmp_path), "split": "dev", **scores}
+    config = Config(evaluation=EvaluationConfig(excluded_label="neutral"))
+    monkeypatch.setattr(run_folder, "read_config", lambda folder: config)
+    assert eacl("evaluate", "--run", tmp_path, "--split=dev", "--json", file).status == 0
+    assert json.loads(file.read_text())["excluded_label"] == "neutral"
     done = eacl("evaluate", "--run", tmp_path, "--json", tmp_path / "none" / "x.json")
     assert done.status == 2
     assert "--json: " in done.errors
@@ -361,6 +365,9 @@ def test_labels_are_printed_as_they_are(more: int, confusions: str) -> None:
     print_scores("a [b].csv", tally.scores(), Console(file=out, width=80))
     assert out.getvalue().startswith("a [b].csv: ")
     assert confusions in out.getvalue()
+    without = tally.scores(excluded_label="[red] neutral")
+    print_scores("a", without, Console(file=(summary := io.StringIO()), width=80))
+    assert "micro F1 without [red] neutral " in summary.getvalue()
     assert out.getvalue().count("[red] neutral") > 1
     assert max(len(line) for line in out.getvalue().splitlines() if line[0:1] in "│┃└┏") <= 80
 

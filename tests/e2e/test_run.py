@@ -211,6 +211,7 @@ def test_groups_are_trained_and_scored_again(toy, tmp_path):
     results = run.train(config, tmp_path / "run", console=Console(quiet=True))
     assert list(results.stage_two.test.per_class_f1) == ["marked", "plain"]
     assert results.stage_two.test.micro_f1 is not None
+    assert results.excluded_label == "plain"
     scores = evaluation.evaluate(tmp_path / "run", "test")
     assert scores["stage_two"] == results.stage_two.test.to_json()
 

@@ -14,6 +14,7 @@ from eacl_jax.model.metrics import (
     confusion_matrix,
     summarize,
     summarize_several,
+    title,
 )
 
 LABELS = ("a", "b", "c", "d")
@@ -104,6 +105,12 @@ def test_what_is_no_label_falls_into_no_cell(wrong):
         confusion_matrix(np.array(wrong), right, 3)
     with pytest.raises(ValueError, match="predicted must be from 0 to 2"):
         confusion_matrix(right, np.array(wrong), 3)
+
+
+def test_the_name_of_micro_f1_says_what_it_leaves_out():
+    assert title("dev_micro_f1", "neutral") == "dev micro F1 without neutral"
+    assert title("micro_f1") == "micro F1"
+    assert title("macro_f1", "neutral") == "macro F1"
 
 
 def test_only_a_label_can_be_excluded():

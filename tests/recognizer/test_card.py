@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from eacl_jax.config import Stage
 from eacl_jax.dialogue import Taxonomy
 from eacl_jax.errors import UserError
 from eacl_jax.export.pytorch import export_hf
@@ -191,6 +192,17 @@ def test_chosen_on_test_is_told(settings, facts) -> None:
     chosen = dataclasses.replace(facts, recipe={**facts.recipe, "compat.select_on_test": True})
     assert "chosen on test" in body(card(settings, {}, chosen))
     assert "chosen on test" not in body(card(settings, {}, facts))
+
+
+def test_micro_f1_says_which_label_it_leaves_out(settings, facts) -> None:
+    values = facts.results.to_json() | {"excluded_label": "calm | so"}
+    for each in (*Stage, "always_most_frequent"):
+        for split in ("dev", "test"):
+            values[each][split]["micro_f1"] = 41.5
+    recipe = {**facts.recipe, "evaluation.primary": "micro_f1"}
+    known = dataclasses.replace(facts, results=Results.from_json(values, []), recipe=recipe)
+    text = body(card(settings, {}, known))
+    assert text.count(r"micro F1 without calm \| so") == 2  # as what chose epochs, and a column
 
 
 def test_every_setting_that_was_changed_is_told(settings, facts) -> None:

@@ -52,6 +52,8 @@ def test_scores_are_those_of_scikit_learn_however_they_are_counted() -> None:
     tally.add(dialogues[:7], answers[:first])
     tally.add(dialogues[7:], answers[first:])
     scores = tally.scores(excluded_label="joy")
+    assert (scores.excluded_label, scores.to_json()["excluded_label"]) == ("joy", "joy")
+    assert "excluded_label" not in tally.scores().to_json()
     pairs = list(
         zip(
             (utterance for dialogue in dialogues for utterance in dialogue.utterances),

@@ -258,7 +258,9 @@ def test_micro_f1_leads_where_the_run_is_judged_by_it(run: dict[str, Any], tmp_p
     for stage, value in (("stage_one", 41.0), ("stage_two", 40.5)):
         run["results"][stage]["test"]["micro_f1"] = value
     text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
-    assert "Test micro F1 40.50 of 100: 0.50 below stage one." in text
+    assert "Test micro F1 without _calm 40.50 of 100: 0.50 below stage one." in text
+    assert "by dev micro F1 without _calm;" in text
+    assert "Micro F1 without “_calm” is that of all other labels together" in text
     assert "Always" not in text  # Weighted F1's baseline is no measure of micro F1.
 
 

@@ -445,6 +445,10 @@ def test_which_split_chose_and_micro_f1():
     assert table.rows[0].scores["test"]["micro_f1"].mean == pytest.approx(
         np.mean([r.results.stage_one.test.micro_f1 for r in runs[:3]])
     )
+    assert {row.excluded_label for row in table.rows} == {"neutral"}
+    assert {each.excluded_label for each in table.comparisons} == {"neutral"}
+    table = gather(dataclasses.replace(study, measures=("macro_f1",)), runs)
+    assert {each.excluded_label for each in table.comparisons} == {""}
 
 
 def test_a_measure_that_is_not_there():

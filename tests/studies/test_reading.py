@@ -713,3 +713,24 @@ def test_corpora_learnt_together_stand_beside_each_other(tmp_path, monkeypatch):
     assert {cell.config.data.also for cell in checked.cells} == {(), expected}
     with pytest.raises(UserError, match="beside smalltalk stands nothing else"):
         load_study(f"{file}:corpus=smalltalk")
+
+
+def test_a_corpus_does_not_override_what_the_study_sets():
+    """DailyDialog's own measure is micro F1, and epochs of this study are chosen by macro F1."""
+    module = importlib.import_module("configs.studies.imbalance")
+    study = read_study(
+        module.get_config("corpus=dailydialog+meld,data=x,seeds=1"), load=lambda _: NEUTRAL
+    )
+    assert {cell.config.evaluation.primary for cell in study.cells} == {"macro_f1"}
+    excluded = {cell.corpus: cell.config.evaluation.excluded_label for cell in study.cells}
+    assert excluded == {"dailydialog": "neutral", "meld": ""}
+
+
+def test_a_study_of_chains_has_them_also_where_dev_does_not_want_them():
+    module = importlib.import_module("configs.studies.recipe")
+    chains = [
+        each["sequence.only_if_better"]
+        for name, each in module.BEYOND.items()
+        if "sequence" in name
+    ]
+    assert chains == [False, False]

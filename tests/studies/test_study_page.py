@@ -14,6 +14,7 @@ from eacl_jax.studies import figures, sections, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
+from eacl_jax.studies.tables import latex, markdown
 from tests.stubs.study import make_study
 
 LONG = "a name that is far too long for the room beside a row & <b>bold</b>"
@@ -284,3 +285,19 @@ def test_nothing_is_complete(table, tmp_path):
     html = page_of(gather(study, [], missing=["meld/plain/0"]), tmp_path)
     assert "No run is complete." in html
     assert "cannot be compared: no seed is complete on both sides." in html
+
+
+@pytest.mark.parametrize(("dialogues", "intervals"), [(5, False), (6, True)])
+def test_intervals_are_spoken_of_where_there_are_some(dialogues, intervals, tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 100)
+    study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=dialogues)
+    found = gather(study, runs)
+    html = page_of(found, tmp_path)
+    promises = ("interval over", "bar: its", "band: ", "; line: ", "An interval", "In colour")
+    for text, some in (
+        (html, promises),
+        (markdown(found), promises[:1]),
+        (latex(found), promises[:1]),
+    ):
+        assert {promise: promise in text for promise in some} == dict.fromkeys(some, intervals)
+    assert ("5 test dialogues: there is no interval and no p-value" in html) != intervals

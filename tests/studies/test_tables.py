@@ -155,7 +155,14 @@ def test_csv_says_where_confidence_goes_by_the_direction_of_logits():
     [
         ({"chosen_on": "test"}, "Stage one’s epoch was chosen on test, by weighted F1"),
         ({"planned": 5}, "“plain”: 3 of 5 seeds."),
-        ({"dialogues": 1, "utterances": 7}, "over seeds, on 1 test dialogue with 7 utterances."),
+        (
+            {
+                "dialogues": 5,
+                "utterances": 7,
+                "scores": {"test": {"weighted_f1": Estimate(64.0, 0.5, None, None)}},
+            },
+            "over seeds, on 5 test dialogues with 7 utterances.",
+        ),
         ({"limits": ("One seed: nothing.",), "seeds": (0,)}, "One seed: nothing."),
     ],
 )
@@ -170,6 +177,38 @@ def test_labels_that_test_does_not_have_are_noted():
     expected = "No test utterance has “fear”: in macro F1"
     assert expected in " ".join(words.notes(make_table(measures=("macro_f1",)), [row]))
     assert "No test utterance" not in " ".join(words.notes(make_table(), [row]))
+
+
+def test_micro_f1_says_which_label_it_leaves_out(tmp_path):
+    table = make_table()
+    rows = [
+        dataclasses.replace(
+            row,
+            excluded_label="a|b & c",
+            chosen_by="micro_f1",
+            scores={
+                split: {"micro_f1": found["weighted_f1"]} for split, found in row.scores.items()
+            },
+        )
+        for row in table.rows
+    ]
+    compared = [
+        dataclasses.replace(each, measure="micro_f1", excluded_label="a|b & c")
+        for each in table.comparisons
+    ]
+    table = make_table(*rows, measures=("micro_f1",), comparisons=tuple(compared))
+    text = markdown(table)
+    assert "| variant | micro F1 without a\\|b &amp; c |" in text
+    assert "| micro F1 without a\\|b &amp; c | " in text
+    assert "Epochs were chosen on dev, by micro F1 without a" in text
+    assert "Micro F1 without a\\|b &amp; c is that of all other labels together" in text
+    assert r"variant & micro F1 without a\textbar{}b \& c \\" in latex(table)
+    assert "points of micro F1 without a|b & c" in words.verdict(table.comparisons[0])
+    for read, kind in ((rows_csv, "rows"), (comparisons_csv, "comparisons")):
+        found = list(csv.DictReader(io.StringIO(read(table))))
+        assert {row["excluded_label"] for row in found} == {"a|b & c"}, kind
+    # A measure that leaves out none has its plain name.
+    assert words.measure_words("macro_f1", rows) == "macro F1"
 
 
 def test_what_is_missing_is_listed():

@@ -131,3 +131,40 @@ def test_names_are_printed_as_they_are(tmp_path, label):
     assert f"F1 {label} " in text
     assert f"{folder}: test" in text
     assert "not compared with results.json: " in text
+
+
+def test_micro_f1_says_which_label_it_leaves_out(tmp_path):
+    name = "micro F1 without [/b]"
+    found = {"dev": {**scores()["dev"], "micro_f1": 5.0}}
+    found["test"] = found["dev"]
+    values = {"corpus": "a", "seed": 0, "excluded_label": "[/b]"}
+    calibration = {
+        "temperature": 1.0,
+        "expected_calibration_error": {},
+        "expected_calibration_error_uncalibrated": {},
+    }
+    for stage in Stage:
+        values[stage.value] = {"best_epoch": 1, "calibration": calibration, **found}
+    results = Results.from_json({**values, "always_most_frequent": {"label": "b", **found}}, [])
+    assert results is not None
+    assert Results.from_json(results.to_json(), []) == results
+    text = printed(lambda console: print_results(results, console))
+    assert name in text
+    text = printed(
+        lambda console: evaluation.print_scores(
+            tmp_path, "test", {"stage_one": found["test"]}, console, excluded_label="[/b]"
+        )
+    )
+    assert name in text
+    with Recorder(
+        tmp_path,
+        Stage.ONE,
+        start=None,
+        steps=1,
+        steps_per_epoch=1,
+        log_every=1,
+        console=Console(file=io.StringIO(), width=200),
+        excluded_label="[/b]",
+    ) as recorder:
+        recorder.epoch(1, 1, {"dev_micro_f1": 5.0, "dev_macro_f1": 4.0}, "")
+        assert f"dev {name} 5.00  dev macro F1 4.00" in recorder._console.file.getvalue()

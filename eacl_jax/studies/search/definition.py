@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.config import Config, EncoderConfig
+from eacl_jax.model.metrics import title
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.settings import Settings, combined
 
@@ -128,6 +129,11 @@ class Search:
     def measure(self) -> str:
         """Which of dev's scores counts: `evaluation.primary` of the base."""
         return self.base.cells[0].config.evaluation.primary
+
+    @property
+    def measure_words(self) -> str:
+        """The same for a person."""
+        return title(self.measure, self.base.cells[0].config.evaluation.excluded_label)
 
     def config(self, settings: Settings) -> Config:
         """Of a trial's run.

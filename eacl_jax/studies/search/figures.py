@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH, new_figure
 from eacl_jax.reports.names import figure_names
 from eacl_jax.reports.theme import Theme
@@ -71,7 +70,7 @@ def draw_trials(theme: Theme, trials: Sequence[Trial], measure: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", linewidth=0.8)
     axes.set_xlabel("trial")
-    axes.set_ylabel(f"{title(measure)} on dev, %")
+    axes.set_ylabel(f"{measure} on dev, %")
     figure.legend(
         handles=keys,
         loc="outside lower center",
@@ -133,6 +132,6 @@ def draw_setting(
     axes.grid(linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel(dimension.setting)
-    axes.set_ylabel(f"{title(measure)} on dev, %")
+    axes.set_ylabel(f"{measure} on dev, %")
     figure.legend(handles=keys, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from eacl_jax.model.metrics import title
 from eacl_jax.studies import cells
 from eacl_jax.studies.definition import Study
 from eacl_jax.studies.names import slug
@@ -46,7 +45,7 @@ def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
     top = files.best(trials)
     assert top is not None
     ended = files.ended(trials)
-    measure = title(search.measure)
+    measure = search.measure_words
     by = (
         f"by {measure} on dev of {search.corpus}, each one run with seed {search.seed}; test scores"
         " chose nothing"

@@ -6,6 +6,7 @@ from html import escape
 from eacl_jax.model.metrics import title
 from eacl_jax.reports.drawing import WIDTH
 from eacl_jax.reports.gallery import Gallery
+from eacl_jax.reports.names import drawn_words
 from eacl_jax.studies import words
 from eacl_jax.studies.names import slug
 from eacl_jax.studies.search import figures
@@ -22,12 +23,13 @@ def search_section(
       trials: that have ended; one is complete.
       importance: by setting, see `suggest.importances`; may be empty.
     """
+    drawn = drawn_words(search.measure_words, title(search.measure))
     shown = [
         gallery.show(
             "search-trials",
-            lambda theme: figures.draw_trials(theme, trials, search.measure),
+            lambda theme: figures.draw_trials(theme, trials, drawn),
             title="Trials",
-            alt=f"{title(search.measure)} on dev by trial.",
+            alt=f"{search.measure_words} on dev by trial.",
             caption=(
                 "A mark a trial, in the order in which they were begun; the line is the best so"
                 " far. Pruned trials ended early and stand at their best epoch of stage one, the"
@@ -54,9 +56,9 @@ def search_section(
     by_setting = [
         gallery.show(
             f"search-{number}-{slug(each.setting)}",
-            lambda theme, each=each: figures.draw_setting(theme, trials, each, search.measure),  # type: ignore[misc]
+            lambda theme, each=each: figures.draw_setting(theme, trials, each, drawn),  # type: ignore[misc]
             title=f"<code>{escape(each.setting)}</code>",
-            alt=f"{title(search.measure)} on dev by {each.setting}.",
+            alt=f"{search.measure_words} on dev by {each.setting}.",
             caption="" if number else "Each trial by its value; the other settings vary too.",
             width=WIDTH,
         )
@@ -72,10 +74,10 @@ def search_section(
 def _intro(search: Search, trials: Sequence[Trial]) -> str:
     return (
         f"<p>{escape(count_words(ended(trials)))}, each a run on {escape(search.corpus)} with seed"
-        f" {search.seed}, compared by {title(search.measure)} on dev. The first is the base; the"
-        f" next, until {search.startup} are done, are at random, and the others where earlier ones"
-        " did well (TPE). Scores here are dev’s, and the best of many is partly luck: how good the"
-        " settings are is in the tables above, on test and with other seeds, and those chose"
+        f" {search.seed}, compared by {escape(search.measure_words)} on dev. The first is the base;"
+        f" the next, until {search.startup} are done, are at random, and the others where earlier"
+        " ones did well (TPE). Scores here are dev’s, and the best of many is partly luck: how good"
+        " the settings are is in the tables above, on test and with other seeds, and those chose"
         " nothing.</p>"
     )
 
@@ -107,7 +109,7 @@ def _table(search: Search, trials: Sequence[Trial]) -> str:
     return (
         "<details><summary>All trials in numbers</summary>"
         '<div class="scroll"><table class="narrow"><thead><tr><th scope="col">trial</th>'
-        f'{heads}<th scope="col" class="number">dev {title(search.measure)}</th>'
+        f'{heads}<th scope="col" class="number">dev {escape(search.measure_words)}</th>'
         f'<th scope="col">end</th></tr></thead><tbody>{body}</tbody></table></div></details>'
     )
 

@@ -20,7 +20,6 @@ from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.errors import SettingsError, UserError
 from eacl_jax.files import local
-from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.results import Results
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
@@ -305,7 +304,7 @@ class _Searcher:
         found = self._trials()
         self._say(
             f"study    {study.name}: {study.question}\nsearch   {search.trials} trials on dev of"
-            f" {search.corpus}, seed {search.seed}, by {title(search.measure)}"
+            f" {search.corpus}, seed {search.seed}, by {search.measure_words}"
             + (f"; there are {trials.count_words(found)}" if found else "")
             + f"\n{space}\nfolder   {self._workdir}\nscores   dev's; the trials' test scores choose"
             " nothing and are not looked at"
@@ -318,7 +317,7 @@ class _Searcher:
         if trial.state is TrialState.FAILED:
             text += f"FAILED: {trial.reason}"
         else:
-            text += f"dev {title(self._search.measure)} {trial.score:.2f}"
+            text += f"dev {self._search.measure_words} {trial.score:.2f}"
         if trial.state is TrialState.PRUNED:
             text += f", pruned after epoch {max(trial.epochs)}"
         top = trials.best(self._trials())

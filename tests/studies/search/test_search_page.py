@@ -36,9 +36,9 @@ def searched(tmp_path_factory):
 
 def every_figure(search, found):
     return [
-        figures.draw_trials(LIGHT, found, search.measure),
+        figures.draw_trials(LIGHT, found, search.measure_words),
         figures.draw_importance(LIGHT, {"loss.temperature": 0.7, "loss.form": 0.3}),
-        *(figures.draw_setting(LIGHT, found, each, search.measure) for each in search.space),
+        *(figures.draw_setting(LIGHT, found, each, search.measure_words) for each in search.space),
     ]
 
 
@@ -67,7 +67,7 @@ def test_every_trial_with_a_score_is_marked_once(searched):
     search, found = searched
     with drawing.styled(LIGHT):
         for figure in (
-            figures.draw_trials(LIGHT, found, search.measure),
+            figures.draw_trials(LIGHT, found, search.measure_words),
             *every_figure(search, found)[2:],
         ):
             marks = [line for line in figure.axes[0].lines if line.get_marker() not in ("", "None")]
@@ -80,7 +80,7 @@ def test_every_trial_with_a_score_is_marked_once(searched):
 def test_the_line_is_the_best_so_far(searched):
     search, found = searched
     with drawing.styled(LIGHT):
-        line = figures.draw_trials(LIGHT, found, search.measure).axes[0].lines[0]
+        line = figures.draw_trials(LIGHT, found, search.measure_words).axes[0].lines[0]
     assert list(line.get_ydata()) == sorted(line.get_ydata())
     assert line.get_xdata()[-1] == 16
     assert line.get_ydata()[-1] == trials.best(found).value
