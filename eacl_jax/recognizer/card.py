@@ -12,6 +12,7 @@ from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.files.whole import write_text
 from eacl_jax.model.metrics import title
+from eacl_jax.recognizer.card_changes import adaptation_section, on_scores
 from eacl_jax.recognizer.card_corpora import CORPORA, About
 from eacl_jax.recognizer.card_features import (
     asked_with,
@@ -233,6 +234,7 @@ def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
     )
     derived = f"{notice}{' '.join(changes)}\n\n" if changes else ""
     return [
+        adaptation_section(facts),
         _data(facts, about),
         _scores(facts, derived),
         _calibration(settings, facts, derived),
@@ -409,7 +411,10 @@ def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
         if settings.head == "predictor"
         else ""
     )
-    alone = "Probabilities are", "; T was fitted on dev and changes no answer"
+    fitted = "T was fitted on dev and changes no answer"
+    if derived:
+        fitted = "T changes no answer; those of the run were fitted on dev"
+    alone = "Probabilities are", f"; {fitted}"
     if settings.chain is not None:
         alone = (
             "The probabilities of an utterance alone are",
@@ -498,8 +503,7 @@ def _limits(settings: Settings, facts: Facts | None) -> str:
 {on_kinds(settings, seen)}
 {on_context(settings)}
 - **Labels are unbalanced.**{share}
-- **It was measured only on {seen}.** Measure it on your own data before you rely on it. Its probabilities are
-  calibrated there only."""
+{on_scores(settings, facts)}"""
 
 
 def _licences(about: About | None, also: Iterable[str] = ()) -> str:

@@ -6,7 +6,7 @@ recognizer that is derived from another one takes it from there.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +14,13 @@ import numpy as np
 from jaxtyping import Int
 
 from eacl_jax.config import Config
-from eacl_jax.dialogue import Corpus
+from eacl_jax.dialogue import Corpus, count
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.files.local import read_text
 from eacl_jax.files.records import build
 from eacl_jax.model.task import annotated
+from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.results import Results
 
 CARD = "README.md"
@@ -28,9 +29,11 @@ ADAPTED = "It was adapted"
 """Begins the sentence of a recognizer whose anchors were moved."""
 CALIBRATED = "It was calibrated on"
 """Begins the sentence of a recognizer whose both stages were calibrated."""
+BY_WORDS = "It answers by anchors made of its labels' words alone."
+"""Of a recognizer that was given other labels, or their words again."""
 _PACKAGE = "package:"
 _ONCE = ("corpus", "seed")
-_OPTIONAL = ("annotated", "levels", "also", "pieces")
+_OPTIONAL = ("annotated", "levels", "also", "pieces", "adaptation")
 # Shown whatever they are, groups and single settings; others where they are not the default.
 _ALWAYS = ("prompt", "model", "anchors", "loss", "stage_one", "stage_two")
 _ALWAYS_ALSO = (
@@ -65,6 +68,8 @@ class Facts:
       levels: by name of a coarser taxonomy, the group of each label, in their order.
       also: other corpora that stage one drew from, by name: how many utterances they have.
       pieces: tokens a word of the training texts; see `pieces.look`.
+      adaptation: what `adapt` did last and found on held-out dialogues; its calibration error is
+        None where probabilities were fitted anew since.
     """
 
     corpus: str
@@ -82,6 +87,7 @@ class Facts:
     levels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     also: dict[str, int] = dataclasses.field(default_factory=dict)
     pieces: float | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def several(self) -> bool:
@@ -191,22 +197,57 @@ class Facts:
         changed stage two alone.
         """
         kept = tuple(each for each in self.changes if each.startswith(CALIBRATED))
-        return dataclasses.replace(self, changes=kept).changed(
-            "It answers by anchors made of its labels' words alone."
+        return dataclasses.replace(self, changes=kept, adaptation=None).changed(BY_WORDS)
+
+    def adapted(self, adaptation: Adaptation, examples: int) -> "Facts":
+        """The same facts for a recognizer that was adapted to so many annotated utterances; where
+        its anchors moved, they are no longer of words alone.
+        """
+        changes, to = self.changes, count(examples, "annotated utterance")
+        sentence = f"Its probabilities were fitted to {to}."
+        if not adaptation.kept:
+            changes = tuple(each for each in self.changes if each != BY_WORDS)
+            begun = "" if changes == self.changes else ", from anchors made of its labels' words"
+            sentence = f"{ADAPTED} to {to}{begun}."
+        return dataclasses.replace(self, changes=changes, adaptation=adaptation).changed(sentence)
+
+    def calibrated(self, examples: int) -> "Facts":
+        """The same facts for a recognizer that was calibrated on so many annotated utterances: its
+        answers are as good as before, and nobody has measured its probabilities since.
+        """
+        adaptation = self.adaptation and dataclasses.replace(
+            self.adaptation, expected_calibration_error=None
         )
+        sentence = f"{CALIBRATED} {count(examples, 'annotated utterance')}."
+        return dataclasses.replace(self, adaptation=adaptation).changed(sentence)
+
+    def calibration_error(self, labels: Sequence[str]) -> dict[str, float]:
+        """The expected calibration error of a recognizer with these labels, in percent, by where it
+        was measured: "dev" and "test" of the run, or "adaptation", the dialogues that were given to
+        adapt it. Empty where it has changed since, or nothing was held out.
+        """
+        if self.adaptation is not None:
+            error = self.adaptation.expected_calibration_error
+            return {} if error is None else {"adaptation": error}
+        if self.changes or tuple(labels) != self.labels:
+            return {}
+        return dict(self.results.stage_two.calibration.expected_calibration_error)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the front matter holds them."""
         scores = {
             name: value for name, value in self.results.to_json().items() if name not in _ONCE
         }
-        plain = {
+        plain: dict[str, Any] = {
             name: list(v) if isinstance(v, tuple) else v
             for name, v in dataclasses.asdict(self).items()
             if name not in _OPTIONAL or v
         }
         if self.levels:
             plain["levels"] = {name: list(groups) for name, groups in self.levels.items()}
+        if self.adaptation is not None:
+            left_out = {"left_out": list(self.adaptation.left_out)}
+            plain["adaptation"] = dataclasses.asdict(self.adaptation) | left_out
         return plain | {"results": scores}
 
 

@@ -8,7 +8,6 @@ all; with it they lose nothing (BUILD_NOTES.md).
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -59,7 +58,7 @@ class Adaptation:
       left_out: in words, what weighed answers beside the anchors before, and no longer does.
     """
 
-    examples: Mapping[str, int]
+    examples: dict[str, int]
     before: float
     cross_validated: float | None
     expected_calibration_error: float | None

@@ -14,11 +14,11 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.tasks import settled
 from eacl_jax.data.beside import warn_of_features
 from eacl_jax.data.prompts import warn_about
-from eacl_jax.dialogue import Dialogue, count, utterances_of
+from eacl_jax.dialogue import Dialogue, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.model.abstention import fit_sets
 from eacl_jax.recognizer import adapting, few_shot, sequence
-from eacl_jax.recognizer.facts import ADAPTED, CALIBRATED
+from eacl_jax.recognizer.facts import ADAPTED
 
 if TYPE_CHECKING:
     from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -60,9 +60,7 @@ def adapt(recognizer: "EmotionRecognizer", dialogues: Any, *, seed: int) -> "Emo
         how = "chosen" if report.kept else "adapted"
         changed.learnt = recognizer.learnt.and_(how, given.dialogues)
     if recognizer.facts and not report.chained:  # a chain that stays leaves all as it was
-        what = "Its probabilities were fitted" if report.kept else ADAPTED
-        to = count(len(given.targets), "annotated utterance")
-        changed.facts = recognizer.facts.changed(f"{what} to {to}.")
+        changed.facts = recognizer.facts.adapted(report, len(given.targets))
     return changed
 
 
@@ -110,9 +108,7 @@ def calibrate(recognizer: "EmotionRecognizer", dialogues: Any) -> "EmotionRecogn
             settings, sets=fit_sets(_likelihood(_today(changed, given), given.targets))
         )
     changed.learnt = recognizer.learnt.and_("chosen", given.dialogues)
-    changed.facts = recognizer.facts and recognizer.facts.changed(
-        f"{CALIBRATED} {count(len(given.targets), 'annotated utterance')}."
-    )
+    changed.facts = recognizer.facts and recognizer.facts.calibrated(len(given.targets))
     return changed
 
 

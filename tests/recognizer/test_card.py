@@ -19,6 +19,7 @@ from eacl_jax.export.pytorch import export_hf
 from eacl_jax.model.decisions import Decisions
 from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.facts import Facts
+from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Agreement, Annotators, Results
@@ -358,6 +359,106 @@ def test_what_was_done_to_a_recognizer_is_told_as_long_as_it_is_so(finished) -> 
     assert changes(adapted.with_labels(words)) == alone
     fitted = "It was calibrated on 1 annotated utterance."
     assert changes(model.calibrate([said]).with_labels(words)) == (fitted, *alone)
+    # Anchors that moved are no longer made of words alone.
+    moved = "It was adapted to 1 annotated utterance, from anchors made of its labels' words."
+    assert changes(model.with_labels(words).adapt([said])) == (moved,)
+    by_words = model.with_labels(words)
+    texts = ("the day is lovely", "we can not wait")
+    answers = [by_words.predict([("Ann", text)])[0] for text in texts]
+    right = [[{"speaker": "Ann", "text": a.text, "emotion": a.emotion}] for a in answers]
+    kept = by_words.adapt(right)
+    assert changes(kept) == (*alone, "Its probabilities were fitted to 2 annotated utterances.")
+
+
+ADAPTATION = Adaptation(
+    {"joy": 2, "anger": 1}, 40.125, 50.5, 6.25, 3, left_out=("the offsets of its scores",)
+)
+
+
+def limit(whole: str) -> str:
+    """The last of the limits, of scores and probabilities, on one line."""
+    return " ".join(
+        whole.partition("## Limits")[2].partition("## Licences")[0].split("\n- ")[-1].split()
+    )
+
+
+def test_scores_and_probabilities_are_limited_by_what_was_done(settings, facts, tmp_path) -> None:
+    """By what was measured of the recognizer as it is now, and of nothing else."""
+
+    def run(error: float) -> Facts:
+        stage = facts.results.stage_two
+        errors = {"dev": 1.0, "test": error}
+        calibration = dataclasses.replace(stage.calibration, expected_calibration_error=errors)
+        two = dataclasses.replace(stage, calibration=calibration)
+        return dataclasses.replace(facts, results=dataclasses.replace(facts.results, stage_two=two))
+
+    corpus = "It was measured only on the corpus above.**"
+    both = "It was measured only on the corpus above and on the dialogues that were given to adapt"
+    adapted = "It was measured only on the dialogues that were given to adapt it.**"
+    nothing = "As it answers now it was not measured.**"
+    since = "How far its probabilities hold was not measured since they were fitted last."
+    apart = "they and how often they are right differ by {} points on average."
+    alone = dataclasses.replace(ADAPTATION, cross_validated=None, expected_calibration_error=None)
+    for known, measured, probabilities in (
+        (run(4.9), corpus, "Its probabilities are calibrated there only."),
+        (run(29.0), corpus, f"on test {apart.format('29.0')}"),
+        (run(4.9).calibrated(3), corpus, since),
+        (run(4.9).relabelled(), nothing, "Its probabilities are not calibrated."),
+        (run(4.9).adapted(ADAPTATION, 3), adapted, f"on these dialogues {apart.format('6.2')}"),
+        (
+            run(9).adapted(dataclasses.replace(ADAPTATION, expected_calibration_error=4), 3),
+            adapted,
+            "Its probabilities are calibrated there only.",
+        ),
+        (
+            run(4.9).adapted(dataclasses.replace(ADAPTATION, kept=True), 3),
+            both,
+            apart.format("6.2"),
+        ),
+        (run(4.9).adapted(ADAPTATION, 3).calibrated(2), adapted, since),
+        (
+            run(4.9).adapted(ADAPTATION, 3).relabelled(),
+            nothing,
+            "Its probabilities are not calibrated.",
+        ),
+        (run(4.9).adapted(alone, 3), nothing, "Its probabilities are not calibrated."),
+        (run(4.9).adapted(alone, 3).calibrated(2), nothing, since),
+        (None, "How good it is was not recorded.**", "its probabilities too."),
+    ):
+        whole = card(settings, {}, known)
+        assert measured in limit(whole)
+        assert limit(whole).endswith(probabilities), limit(whole)
+        (tmp_path / "README.md").write_text(whole, encoding="utf-8")
+        assert Facts.read(tmp_path) == known
+
+
+def test_what_adapting_found(settings, facts) -> None:
+    def section(adaptation: Adaptation) -> str:
+        whole = card(settings, {}, facts.relabelled().adapted(adaptation, 3))
+        return whole.partition("## Adaptation")[2].partition("\n## ")[0]
+
+    assert "## Adaptation" not in card(settings, {}, facts)
+    moved = section(ADAPTATION)
+    for words in (
+        "It was adapted to 3 annotated utterances, from anchors made of its labels' words.",
+        "by label: joy 2, anger 1.",
+        "with the anchors before: 40.12",
+        "held out in turn (3-fold): 50.50",
+        "The anchors moved. Adapted anchors answer without the offsets of its scores.",
+        "error of the answers in percent: 6.25.",
+    ):
+        assert words in moved
+    assert "words alone" not in moved
+    assert "fitted to the other dialogues" not in moved
+    kept = section(dataclasses.replace(ADAPTATION, kept=True, left_out=()))
+    assert "words alone. Its probabilities were fitted to 3 annotated utterances." in kept
+    assert "The anchors stayed as they were" in kept
+    assert "only the probabilities were fitted" in kept
+    several = section(dataclasses.replace(ADAPTATION, kept=True, decided=45.0, refitted=True))
+    assert "fitted to the other dialogues: 45.00" in several
+    assert ": probabilities and thresholds were fitted" in several
+    one = dataclasses.replace(ADAPTATION, cross_validated=None, expected_calibration_error=None)
+    assert "nothing was held out" in section(one)
 
 
 def test_without_facts(settings, tmp_path) -> None:

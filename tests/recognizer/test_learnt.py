@@ -124,7 +124,7 @@ def test_a_model_that_was_adapted_to_nobody_knows_what_says_so(recognizer, caplo
     chat = {"utterances": [{"speaker": "Ann", "text": "wonderful", "emotion": "up"}]}
     for changes, warned in (((), False), (("It was adapted to 3 annotated utterances.",), True)):
         relabelled.facts = types.SimpleNamespace(
-            changes=changes, pieces=None, changed=lambda _: None
+            changes=changes, pieces=None, adapted=lambda *_: None
         )
         relabelled.adapt(chat)
         assert ("was adapted before, and does not say to what" in caplog.text) is warned
