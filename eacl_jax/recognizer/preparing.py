@@ -15,6 +15,7 @@ from flax import nnx
 from eacl_jax.dialogue import Dialogue, utterances_of
 from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
+from eacl_jax.model.abstention import SHOWN_COVERAGES
 from eacl_jax.model.representer import Representer
 from eacl_jax.onnx import quantize
 from eacl_jax.onnx.program import label_program, program
@@ -278,7 +279,7 @@ def _scores(
     answers = recognizer.together(alone, dialogues)
     tally = Tally(recognizer.labels, several=recognizer.settings.several)
     tally.add(dialogues, answers)
-    return tally.scores(), [answer.emotions for answer in answers]
+    return tally.scores(sets=recognizer.settings.sets), [answer.emotions for answer in answers]
 
 
 def _cost(
@@ -295,4 +296,11 @@ def _cost(
         changed=100 * float(np.mean(differ)),
         calibration_before=old.calibration_error,
         calibration_after=new.calibration_error,
+        held_before=_held(old),
+        held_after=_held(new),
     )
+
+
+def _held(scores: Scores) -> float | None:
+    """See `Cost`."""
+    return None if scores.sets is None else scores.sets[SHOWN_COVERAGES[0]]["coverage"]

@@ -11,6 +11,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sampled, sha256_of
 from eacl_jax.files.records import build, read_json
+from eacl_jax.model.abstention import SHOWN_COVERAGES
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.runtime import JAX
 
@@ -56,6 +57,8 @@ class Cost:
       before, after: that score of the model and of the program.
       changed: share of utterances whose answer is another.
       calibration_before, calibration_after: expected calibration error.
+      held_before, held_after: share of the sets of labels, for the least of `SHOWN_COVERAGES`, that
+        hold the utterance's own; None where the model has no sets.
       learnt: of the utterances, how many the model has learnt from.
     """
 
@@ -66,6 +69,8 @@ class Cost:
     changed: float
     calibration_before: float
     calibration_after: float
+    held_before: float | None = None
+    held_after: float | None = None
     learnt: int = 0
 
     @property
@@ -75,11 +80,17 @@ class Cost:
 
     def in_words(self) -> str:
         """One line."""
+        held = (
+            ""
+            if self.held_before is None
+            else f", sets for a coverage of {SHOWN_COVERAGES[0]}% hold the label in"
+            f" {self.held_before:.1f}% -> {self.held_after:.1f}%"
+        )
         learnt = f", of which the model has learnt from {self.learnt}" if self.learnt else ""
         return (
             f"{self.metric.replace('_f1', ' F1').replace('_', ' ')} {self.before:.2f} ->"
             f" {self.after:.2f}, {self.changed:.1f}% of answers differ, calibration error"
-            f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}, on"
+            f" {self.calibration_before:.1f} -> {self.calibration_after:.1f}{held}, on"
             f" {count(self.utterances, 'utterance')}{learnt}"
         )
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,6 +158,33 @@ def test_a_cost_says_how_much_of_it_the_model_has_learnt_from(folder, caplog):
         "on 12 utterances, of which the model has learnt from 2"
     )
     assert quick.runtime.cost in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_cost_says_what_becomes_of_sets_of_labels(folder, monkeypatch):
+    plain, dialogues = EmotionRecognizer.from_pretrained(folder), read_dialogues(NOTED)[0]
+    assert "sets" not in preparing.prepare_int8(plain, folder, dialogues, max_loss=100).in_words()
+    calibrated = plain.calibrate(NOTED)
+    calibrated.save_pretrained(folder)
+    made = preparing.prepare_int8(calibrated, folder, dialogues, max_loss=100)
+    assert made.cost is not None
+    quick = EmotionRecognizer.from_pretrained(folder, runtime="onnx", precision="int8")
+    for recognizer, found in ((calibrated, made.cost.held_before), (quick, made.cost.held_after)):
+        held = [
+            utterance["emotion"] in answer.possible
+            for noted, answers in zip(
+                NOTED[1::2], recognizer.predict(NOTED[1::2], coverage=0.8), strict=True
+            )
+            for utterance, answer in zip(noted, answers, strict=True)
+        ]
+        assert found == pytest.approx(100 * np.mean(held))
+        assert f"{found:.1f}%" in quick.runtime.cost.split("a coverage of 80% hold the label in")[1]
+    # A program that answers the opposite.
+    other = SimpleNamespace(represent=lambda examples: -calibrated.represent(examples))
+    monkeypatch.setattr(preparing, "Session", lambda content: other)
+    worse = preparing.prepare_int8(calibrated, folder, dialogues, max_loss=100)
+    assert worse.cost is not None
+    assert worse.cost.held_before == made.cost.held_before
+    assert worse.cost.held_after != worse.cost.held_before
 
 
 @pytest.mark.parametrize("f1", [(59.0, 58.0), (58.0, 59.0)])
