@@ -2,16 +2,14 @@
 is and what it is not for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from eacl_jax.config import Stage
-from eacl_jax.dialogue import count
 from eacl_jax.files.whole import write_text
-from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.card_changes import adaptation_section, on_scores
 from eacl_jax.recognizer.card_corpora import CORPORA, About
 from eacl_jax.recognizer.card_features import (
@@ -22,14 +20,12 @@ from eacl_jax.recognizer.card_features import (
     on_kinds,
     told_from,
 )
+from eacl_jax.recognizer.card_scores import calibration_section, scores_section, unsure_section
 from eacl_jax.recognizer.facts import CARD, KEY, Facts
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.markdown import code, plain
-from eacl_jax.recognizer.results import Abstention, Baseline, StageScores
+from eacl_jax.recognizer.markdown import code, plain, table
 
-_SCORED, _DASH = ("dev", "test"), "–"
 _CUT = "data.max_dialogues"
-_MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
 
 
 def write_card(
@@ -206,14 +202,14 @@ def _labels(settings: Settings) -> str:
             "Anchors were not made of words, or took no part in training: other labels cannot be"
             " had without training."
         )
-        return f"## Labels\n\n{about}\n\n{about_several}" + _table(
+        return f"## Labels\n\n{about}\n\n{about_several}" + table(
             ("label", *further),
             ([label, *more] for label, more in zip(settings.labels, values, strict=True)),
         )
     several = any("|" in words for words in settings.words)
     about = "encoding of its label's word" if not several else "mean encoding of its label's words"
     shown = (words.replace("|", ", ") for words in settings.words)
-    return f"## Labels\n\nEach anchor began as the {about}.\n\n{about_several}" + _table(
+    return f"## Labels\n\nEach anchor began as the {about}.\n\n{about_several}" + table(
         ("label", "words" if several else "word", *further),
         (
             [label, words, *more]
@@ -236,9 +232,9 @@ def _of_run(settings: Settings, facts: Facts, about: About | None) -> list[str]:
     return [
         adaptation_section(facts),
         _data(facts, about),
-        _scores(facts, derived),
-        _calibration(settings, facts, derived),
-        *([_unsure(facts.results.abstention, derived)] if facts.results.abstention else []),
+        scores_section(facts, derived),
+        calibration_section(settings, facts, derived),
+        unsure_section(facts.results.abstention, derived),
         _recipe(facts),
     ]
 
@@ -275,176 +271,11 @@ def _data(facts: Facts, about: About | None) -> str:
         if (most := facts.recipe.get(_CUT))
         else ""
     )
-    return f"## Data\n\nThe corpus is {name}.{cut}{several}{also}\n\n" + _table(("", *splits), rows)
+    return f"## Data\n\nThe corpus is {name}.{cut}{several}{also}\n\n" + table(("", *splits), rows)
 
 
 def _text(corpus: str) -> str:
     return CORPORA[corpus].text if corpus in CORPORA else plain(corpus)
-
-
-def _scores(facts: Facts, derived: str) -> str:
-    results, always = facts.results, facts.results.always_most_frequent
-    measures = [name for name in _MEASURES if getattr(results.stage_two.test, name) is not None]
-    named: list[tuple[str, StageScores | Baseline]] = [
-        *((f"{stage.words}, {results.of(stage).chosen}", results.of(stage)) for stage in Stage),
-        (f'always "{always.label}"', always),
-    ]
-    rows = [
-        (name, split, *(_number(getattr(getattr(found, split), measure)) for measure in measures))
-        for name, found in named
-        for split in _SCORED
-    ]
-    by_class = [
-        (
-            label,
-            *(
-                f"{getattr(found, split).per_class_f1[label]:.2f}"
-                if facts.utterances[split][label]
-                else _DASH
-                for found in (results.of(stage) for stage in Stage)
-                for split in _SCORED
-            ),
-        )
-        for label in facts.labels
-    ]
-    absent = any(_DASH in row[1:] for row in by_class)
-    columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
-    primary = facts.recipe.get("evaluation.primary")
-    # Cards of earlier versions have it among the settings alone.
-    excluded = results.excluded_label or facts.recipe.get("evaluation.excluded_label", "")
-    by = f" by {plain(title(primary, excluded))}" if primary in _MEASURES else ""
-    chosen = (
-        f"**The epochs were chosen on test{by} (`compat.select_on_test`): its scores are too good.**"
-        if facts.recipe.get("compat.select_on_test")
-        else f"Epochs were chosen on dev{by}; test was scored once, at the end."
-    )
-    exact = (
-        " An answer counts as accurate where it has exactly the utterance's labels; Jaccard is the"
-        " share of the labels that both have among those that either has; ranking precision is the"
-        " label ranking average precision of the probabilities."
-    )
-    sequence = results.sequence
-    chained = (
-        " by a chain over each dialogue, without which weighted F1 on test is"
-        f" {sequence.alone.test.weighted_f1:.2f}"
-        if sequence is not None and sequence.kept
-        else ""
-    )
-    return (
-        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        f" anchors answer{chained}.{exact if facts.several else ''}\n\n"
-        + _table(("", "split", *(title(measure, excluded) for measure in measures)), rows)
-        + "\n\nF1 by label, in percent:\n\n"
-        + _table(("label", *columns), by_class)
-        + (
-            f"\n\n{_DASH}: no utterance of the split has the label. Macro F1 counts alike all labels"
-            " that are annotated or answered; one that is only answered counts 0."
-            if absent
-            else ""
-        )
-        + _levels(facts)
-        + _annotators(facts)
-    )
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _levels(facts: Facts) -> str:
-    """Stage two's scores by coarser labels."""
-    found = facts.results.stage_two.test.levels
-    if not found:
-        return ""
-    measures = [name for name in _MEASURES if all(name in scores for scores in found.values())]
-    rows = [
-        (
-            level,
-            str(len(set(facts.levels[level]))) if level in facts.levels else "",
-            *(f"{scores[name]:.2f}" for name in measures),
-        )
-        for level, scores in found.items()
-    ]
-    return "\n\nBy coarser labels, stage two on test, in percent:\n\n" + _table(
-        ("", "groups", *map(title, measures)), rows
-    )
-
-
-def _annotators(facts: Facts) -> str:
-    """How far annotators agree, in a sentence."""
-    known = facts.results.annotators
-    found = known.agreement.get("test") if known else None
-    if found is None or found.alpha is None:
-        return ""
-    return (
-        f"\n\nOn test, more than one annotator answered"
-        f" {count(found.utterances, 'utterance')};"
-        f" Krippendorff's alpha is {found.alpha:.2f} (1: they agree, 0: as by chance)."
-    )
-
-
-def _calibration(settings: Settings, facts: Facts, derived: str) -> str:
-    rows, several = [], facts.several
-    for stage in Stage:
-        found = facts.results.of(stage).calibration
-        errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
-        before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        numbers = [f"{found.temperature:.4f}", before[0], after[0], before[1], after[1]]
-        rows.append((stage.words, *numbers[1 if several else 0 :]))
-    columns = ("dev without", "dev with", "test without", "test with")
-    if several:
-        return (
-            f"## Calibration\n\n{derived}Scale, biases and thresholds were fitted on dev. Expected"
-            " calibration error in percent, the mean over the labels, before each label's bias was"
-            f" fitted on dev (without) and after (with):\n\n{_table(('', *columns), rows)}"
-        )
-    note = (
-        f" This recognizer's own temperature is {settings.calibration[Stage.TWO]:.4f}; the table is"
-        " the run's."
-        if derived
-        else ""
-    )
-    scores = "(scores + offsets)" if settings.offsets else "scores"
-    by = (
-        " Scores are of the cosines of the logits with the labels' axes, whatever the logits' size:"
-        " confidence and calibration error are not those of a softmax of the logits."
-        if settings.head == "predictor"
-        else ""
-    )
-    fitted = "T was fitted on dev and changes no answer"
-    if derived:
-        fitted = "T changes no answer; those of the run were fitted on dev"
-    alone = "Probabilities are", f"; {fitted}"
-    if settings.chain is not None:
-        alone = (
-            "The probabilities of an utterance alone are",
-            ", T fitted on dev, and those of stage two are then weighed by the chain",
-        )
-    return (
-        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{by}{note} Expected"
-        " calibration error in percent, without T and with it:\n\n"
-        + _table(("", "T", *columns), rows)
-    )
-
-
-def _unsure(found: Abstention, derived: str) -> str:
-    """Which answers to leave out, and how many labels to take instead."""
-    surest = [
-        (f"{each.confidence:.2f}", f"{each.answered:.1f}", f"{each.right:.1f}")
-        for each in found.surest.values()
-        if each.right is not None
-    ]
-    sets = [
-        (f"{int(coverage) / 100}", f"{each.coverage:.1f}", f"{each.size:.2f}", f"{each.single:.1f}")
-        for coverage, each in found.sets.items()
-    ]
-    return (
-        f"## Where it is unsure\n\n{derived}Answers with at least a confidence, on test, in percent:"
-        f"\n\n{_table(('confidence', 'answered', 'right'), surest)}\n\nSets of possible labels, by"
-        " the coverage that `predict(..., coverage=0.9)` asks for, fitted on dev; on test, how many"
-        " hold the right label, how many labels they have, and how many are of one, in percent:\n\n"
-        + _table(("coverage", "held", "labels", "one label"), sets)
-    )
 
 
 def _recipe(facts: Facts) -> str:
@@ -452,7 +283,7 @@ def _recipe(facts: Facts) -> str:
     return (
         "## Training\n\nTwo stages: the encoder and its heads, then the anchors alone. Encoder"
         f" {code(facts.encoder)}, seed {facts.seed}.\n\n<details><summary>Settings</summary>\n\n"
-        + _table(("setting", "value"), rows, cell=code)
+        + table(("setting", "value"), rows, cell=code)
         + "\n\n</details>"
     )
 
@@ -517,11 +348,3 @@ def _licences(about: About | None, also: Iterable[str] = ()) -> str:
         " Apache-2.0. The encoder's weights are under the licence of the checkpoint that they come"
         f" from: see its own card. The corpus: {corpus}."
     )
-
-
-def _table(
-    head: Iterable[str], rows: Iterable[Iterable[str]], *, cell: Callable[[str], str] = plain
-) -> str:
-    columns = [plain(name) for name in head]
-    lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

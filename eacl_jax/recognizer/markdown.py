@@ -1,7 +1,10 @@
-"""Names of any characters in Markdown: shown as they are, never as markup or HTML."""
+"""Names of any characters in Markdown, and tables of them: shown as they are, never as markup or
+HTML.
+"""
 
 import html
 import re
+from collections.abc import Callable, Iterable
 
 
 def plain(text: str) -> str:
@@ -17,3 +20,12 @@ def code(text: str) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     pad = " " if "`" in (line[0], line[-1]) else ""
     return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def table(
+    head: Iterable[str], rows: Iterable[Iterable[str]], *, cell: Callable[[str], str] = plain
+) -> str:
+    """A table; `cell` makes Markdown of what is in its rows."""
+    columns = [plain(name) for name in head]
+    lines = [columns, ["---"] * len(columns), *([cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

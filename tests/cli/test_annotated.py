@@ -118,3 +118,11 @@ def test_two_labels_in_a_cell_are_no_label():
     ) in message
     assert "--labels" not in message
     assert "--labels" in refused(["joy", "anger"], ["joy", "joy;odd"], "single")
+
+
+def test_a_model_whose_settings_cannot_be_used_is_refused(tmp_path, monkeypatch):
+    """Not read as one of one label and without features, as if it had said so."""
+    monkeypatch.setattr(annotated.locate, "find_folder", lambda model, revision: tmp_path)
+    (tmp_path / "config.json").write_text('{"task": "multi"')
+    with pytest.raises(UserError, match=r"config\.json"):
+        annotated.settings_of("model")
