@@ -122,9 +122,7 @@ def prepare_int8(
     if chosen is None:
         raise _too_much("int8", min(costs, key=lambda each: each.loss), max_loss)
     kept, content, cost = chosen
-    made = Program(
-        len(content), kept=kept, weight_bits=bits, calibrated_on=len(examples), cost=cost
-    )
+    made = Program(len(content), kept=kept, weight_bits=bits, cost=cost)
     check_folder(recognizer, folder)
     write_program(folder, content, {"int8": made})
     _prepare_label_words(recognizer, folder)

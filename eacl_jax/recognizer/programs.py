@@ -88,7 +88,6 @@ class Program:
       bytes: of its file.
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
-      calibrated_on: utterances that scales of int8 are known from.
       cost: None for float32.
       outdated: the cost was measured before the model's calibration, thresholds or other settings
         became others.
@@ -97,7 +96,6 @@ class Program:
     bytes: int
     kept: str = ""
     weight_bits: int = 0
-    calibrated_on: int = 0
     cost: Cost | None = None
     outdated: bool = False
 
