@@ -22,8 +22,10 @@ from eacl_jax.features import table
 from eacl_jax.features.modality import check_rows
 from eacl_jax.features.table import ALL, FeatureTable, Rows
 from eacl_jax.files.local import here, unreadable
+from eacl_jax.files.tensors import load_tensors
 
 _MEDIA = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".avi", ".npy")
+_ADVICE = "copy or make it again"
 _SUFFIXES = (".csv", ".tsv", ".npz", ".safetensors")
 NO_NUMBER = ["", "nan", "NaN", "NA", "N/A", "null", "--undefined--"]
 
@@ -119,7 +121,7 @@ def _file(path: Path) -> tuple[tuple[str, ...], Rows]:
         ".csv": _table_file,
         ".tsv": _table_file,
         ".npz": lambda each: ((), _arrays(each, _npz(each))),
-        ".safetensors": lambda each: ((), _arrays(each, table.tensors_of(each))),
+        ".safetensors": lambda each: ((), _arrays(each, load_tensors(each, _ADVICE))),
     }
     kind = path.suffix.lower()
     if kind not in readers:

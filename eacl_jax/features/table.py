@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.records import read_json
+from eacl_jax.files.tensors import load_tensors
 
 FORMAT = "eacl_jax features 1"
 DESCRIPTION = "features.json"
@@ -111,7 +111,7 @@ def read(folder: Path) -> FeatureTable:
 
 
 def _rows(file: Path, keys: list[str]) -> Rows:
-    tensors = tensors_of(file)
+    tensors = load_tensors(file, "copy it or make the features again")
     values, ends = tensors.get("values"), tensors.get("ends")
     if (
         values is None
@@ -124,18 +124,6 @@ def _rows(file: Path, keys: list[str]) -> Rows:
     ):
         raise UserError(f"{file} does not fit {DESCRIPTION} beside it: make the features again.")
     return dict(zip(keys, np.split(values, ends[:-1]), strict=True)) if keys else {}
-
-
-def tensors_of(file: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file. Raises `UserError` where it cannot be read."""
-    try:
-        return load_file(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing.") from error
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{file} is damaged or no safetensors file ({error}); copy or make it again."
-        ) from error
 
 
 def _are_strings(value: Any) -> bool:

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from eacl_jax.config import (
     Config,
@@ -35,6 +33,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.words import Thirds
 from eacl_jax.files.records import bounded, build, read_json
+from eacl_jax.files.tensors import load_tensors
 from eacl_jax.model.abstention import COVERAGES, LabelSets
 from eacl_jax.model.chain import Chain, problems_of
 from eacl_jax.model.decisions import Decisions, SeveralAnswering
@@ -362,16 +361,7 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: it is missing or damaged, or holds a number that is not finite.
     """
-    try:
-        tensors = load_file(file)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{file} is missing; expected the folder that a run leaves as `model/`."
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{file} is damaged or no safetensors file ({error}); copy or save the model again."
-        ) from error
+    tensors = load_tensors(file, "copy or save the model again")
     try:
         check_finite(tensors)
     except UserError as error:

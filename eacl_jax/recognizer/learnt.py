@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, UInt64
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.errors import UserError
+from eacl_jax.files.tensors import load_tensors
 from eacl_jax.recognizer.locate import LEARNT
 
 log = logging.getLogger(__name__)
@@ -159,19 +159,23 @@ class Learnt:
         file = folder / LEARNT
         if not file.is_file():
             return cls()
-        try:
-            tensors = load_file(file)
-            if set(tensors) != {*_NAMES, "whole"} or any(
-                each.dtype != np.uint64 or each.ndim != 1 for each in tensors.values()
-            ):
-                raise ValueError(f"expected {', '.join(_NAMES)} and whole, rows of uint64")
-            (whole,) = tensors.pop("whole")
-        except (SafetensorError, OSError, ValueError) as error:
+        advice = (
+            "copy or save the model again, or delete the file to go without what it says of scores"
+            " on what the model has learnt from"
+        )
+        tensors = load_tensors(file, advice)
+        whole = tensors.pop("whole", None)
+        if (
+            whole is None
+            or whole.shape != (1,)
+            or set(tensors) != set(_NAMES)
+            or any(each.dtype != np.uint64 or each.ndim != 1 for each in (whole, *tensors.values()))
+        ):
             raise UserError(
-                f"{file} is damaged ({error}); copy or save the model again, or delete the file to"
-                " go without what it says of scores on what the model has learnt from."
-            ) from error
-        return cls(**tensors, whole=bool(whole))
+                f"{file} is damaged (expected {', '.join(_NAMES)} and whole, rows of uint64);"
+                f" {advice}."
+            )
+        return cls(**tensors, whole=bool(whole[0]))
 
 
 def _hashes(dialogue: Dialogue) -> Hashes:

@@ -133,7 +133,6 @@ def prepare_int8(
         longest=_longest(recognizer),
         kept=kept,
         weight_bits=bits,
-        calibrated_on=len(examples),
         cost=cost,
     )
     check_folder(recognizer, folder)

@@ -105,7 +105,6 @@ class Program:
       longest: tokens that it reads at most; None: any number.
       kept: what of an int8 program is float32: "" or "narrowing products".
       weight_bits: of an int8 program.
-      calibrated_on: utterances that scales of int8 are known from.
       cost: None for float32.
       outdated: the cost was measured before the model's calibration, thresholds or other settings
         became others.
@@ -116,7 +115,6 @@ class Program:
     longest: int | None = None
     kept: str = ""
     weight_bits: int = 0
-    calibrated_on: int = 0
     cost: Cost | None = None
     outdated: bool = False
 

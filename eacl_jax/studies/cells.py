@@ -217,28 +217,9 @@ def _merged(study: Study, workdir: Path) -> tuple[dict[str, Any] | None, dict[st
 
 def _read(workdir: Path) -> dict[str, Any] | None:
     """What a folder's `study.config.json` holds, None where the folder is new or empty."""
+    if not run_folder.holds(workdir, STUDY, "a study"):
+        return None
     file = workdir / STUDY
-    try:
-        if workdir.is_symlink() and not workdir.exists():
-            raise UserError(f"workdir {workdir} is a link to what is not there; make that folder.")
-        if workdir.exists() and not workdir.is_dir():
-            raise UserError(f"workdir {workdir} is a file; name a folder.")
-        if not workdir.is_dir():
-            return None
-        if not file.exists():
-            names = [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
-            if not names:
-                return None
-            what = "a run" if run_folder.CONFIG in names else f"files but no {STUDY}"
-            raise UserError(
-                f"workdir {workdir} holds {what}, so it is not a study's folder; name an empty or"
-                " new one."
-            )
-    except OSError as error:
-        raise UserError(
-            f"workdir {error.filename or workdir}: {error.strerror}; mend that or name another"
-            " folder."
-        ) from error
     found = read_json(file, "restore it, or name another folder")
     if found.get("format") != _FORMAT:
         raise UserError(

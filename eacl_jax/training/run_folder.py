@@ -68,26 +68,8 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
         raise UserError(
             f"workdir {workdir!r}: the name is not UTF-8; name another folder."
         ) from error
-    try:
-        if workdir.is_symlink() and not workdir.exists():
-            raise UserError(
-                f"workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make"
-                " that folder."
-            )
-        if workdir.exists() and not workdir.is_dir():
-            raise UserError(f"workdir {workdir} is a file; name a folder.")
-        if not workdir.is_dir() or not _content(workdir):
-            return
-        if not (workdir / CONFIG).exists():
-            raise UserError(
-                f"workdir {workdir} holds files but no {CONFIG}, so it is not a run's folder; name"
-                " an empty or new one."
-            )
-    except OSError as error:
-        raise UserError(
-            f"workdir {error.filename or workdir}: {error.strerror}; mend that or name another"
-            " folder."
-        ) from error
+    if not holds(workdir, CONFIG, "a run"):
+        return
     if not resume:
         raise UserError(
             f"workdir {workdir} holds a run, which is not to be resumed; name another folder or"
@@ -98,6 +80,45 @@ def check(config: Config, workdir: Path, resume: bool) -> None:
             f"workdir {workdir} holds a run of another configuration; name another folder, or"
             " delete this one. They differ in\n  " + "\n  ".join(different)
         )
+
+
+def holds(workdir: Path, file: str, what: str) -> bool:
+    """Whether a folder is a run's or a study's already; not where it is new, or holds hidden files
+    alone: locks, and what a killed process left unfinished.
+
+    Args:
+      workdir: the folder.
+      file: that tells what it is.
+      what: "a run", or "a study".
+
+    Raises:
+      UserError: it is no folder, cannot be read, or holds other files and not this one.
+    """
+    try:
+        if workdir.is_symlink() and not workdir.exists():
+            raise UserError(
+                f"workdir {workdir} is a link to {os.readlink(workdir)}, which is not there; make"
+                " that folder."
+            )
+        if workdir.exists() and not workdir.is_dir():
+            raise UserError(f"workdir {workdir} is a file; name a folder.")
+        if not workdir.is_dir():
+            return False
+        if (workdir / file).exists():
+            return True
+        names = [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise UserError(
+            f"workdir {error.filename or workdir}: {error.strerror}; mend that or name another"
+            " folder."
+        ) from error
+    if names:
+        there = "a run" if CONFIG in names and file != CONFIG else f"files but no {file}"
+        raise UserError(
+            f"workdir {workdir} holds {there}, so it is not {what}'s folder; name an empty or new"
+            " one."
+        )
+    return False
 
 
 def check_path(folder: Path, named: str, advice: str) -> None:
@@ -176,17 +197,18 @@ def read_results(
 
 
 def read_data(workdir: Path) -> dict[str, Any] | None:
-    """What the run in a folder was given; None where that is not there, or an earlier version wrote
-    it.
+    """What the run in a folder was given; None where that is not there.
 
     Raises:
-      UserError: it cannot be read.
+      UserError: it cannot be read, or is something else.
     """
-    file = workdir / DATA
+    file, advice = workdir / DATA, "restore it, or delete the folder and train again"
     if not file.exists():
         return None
-    found = read_json(file, "restore it, or delete the folder and train again")
-    return found if found.get("format") == _FORMAT else None
+    found = read_json(file, advice)
+    if found.get("format") != _FORMAT:
+        raise UserError(f"{file}: 'format' is not {_FORMAT!r}; {advice}.")
+    return found
 
 
 def describe(
@@ -285,8 +307,8 @@ def check_data(workdir: Path, now: Mapping[str, Any]) -> None:
         if not began:
             return
         raise UserError(
-            f"workdir {workdir} does not say what its run was trained on: {DATA} is missing, or of"
-            " an earlier version. Name another folder, or delete this one and train again."
+            f"workdir {workdir} does not say what its run was trained on: {DATA} is missing. Name"
+            " another folder, or delete this one and train again."
         )
     if different := data_differences(there, now):
         raise UserError(
@@ -405,13 +427,6 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _content(workdir: Path) -> list[str]:
-    """What is in a folder but for hidden files: locks, and what a killed process left
-    unfinished.
-    """
-    return [path.name for path in workdir.iterdir() if not path.name.startswith(".")]
-
-
 def data_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """A line for each difference of two `describe` gave; `tokens` are compared where both have
     them.
@@ -467,17 +482,17 @@ def _group(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _absolute(config: Config) -> Config:
-    def whole(name: str, path: str) -> str:
+    def absolute(name: str, path: str) -> str:
         if not path:
             return ""
         return stores.address_of(path) or str(local.expand(path, name).absolute())
 
     places: dict[str, Any] = {
-        name: whole(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
+        name: absolute(f"config.data.{name}", getattr(config.data, name)) for name in _PLACES
     }
     for name in ("features", "also"):
         places[name] = tuple(
-            with_path(row, functools.partial(whole, f"config.data.{name}[{n}]"))
+            with_path(row, functools.partial(absolute, f"config.data.{name}[{n}]"))
             for n, row in enumerate(getattr(config.data, name))
         )
     data = dataclasses.replace(config.data, **places)
@@ -485,9 +500,9 @@ def _absolute(config: Config) -> Config:
     if not path.startswith(PACKAGE) and (
         stores.address_of(path) or Path(path).expanduser().is_dir()
     ):
-        encoder = dataclasses.replace(encoder, path=whole("config.encoder.path", path))
+        encoder = dataclasses.replace(encoder, path=absolute("config.encoder.path", path))
     teachers = tuple(
-        whole("config.distil.teachers", each)
+        absolute("config.distil.teachers", each)
         if stores.address_of(each) or Path(each).expanduser().is_dir()
         else each
         for each in config.distil.teachers

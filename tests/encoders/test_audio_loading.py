@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders import audio, load
 from eacl_jax.errors import UserError
-from tests.stubs.audio_encoders import CONFIGS, padded, sounds, write_folder
+from tests.stubs.audio_encoders import CONFIGS, build, padded, sounds, write_folder
 from tests.stubs.encoders import CONFIGS as TEXT
 
 
@@ -31,7 +31,7 @@ def test_folder(folder: Path) -> None:
     loaded = audio.load_folder(str(folder))
     assert loaded.config == CONFIGS["wavlm"]
     assert (loaded.sampling_rate, loaded.normalize, loaded.folder) == (16000, True, folder)
-    expected = audio.build(CONFIGS["wavlm"])
+    expected = build(CONFIGS["wavlm"])
     chex.assert_trees_all_equal(nnx.state(loaded.module), nnx.state(expected))
     assert not write_and_load(folder, do_normalize=False).normalize
 
@@ -74,7 +74,7 @@ def test_flax_weights(folder: Path) -> None:
         serialization.msgpack_serialize(traverse_util.unflatten_dict(tree))
     )
     chex.assert_trees_all_equal(
-        nnx.state(audio.load_folder(folder).module), nnx.state(audio.build(CONFIGS["wavlm"]))
+        nnx.state(audio.load_folder(folder).module), nnx.state(build(CONFIGS["wavlm"]))
     )
 
 
@@ -170,7 +170,7 @@ def test_each_loader_names_the_other_kind(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["wav2vec2", "wavlm-stable"])
 def test_packed_frames_are_as_alone(case: str) -> None:
     """What is above the convolutions keeps segments of a row apart."""
-    encoder = audio.build(CONFIGS[case])
+    encoder = build(CONFIGS[case])
     inputs = padded(sounds((600, 441, 30)), 700)
     frames = jax.jit(lambda module: module.embed(*inputs))(encoder)
     encode = jax.jit(lambda module, hidden, ids: module.encode(hidden, ids))

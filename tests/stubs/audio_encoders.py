@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from eacl_jax.encoders import audio, save
+from eacl_jax.encoders import save
+from eacl_jax.encoders.audio import AudioEncoder
+from eacl_jax.encoders.audio.loading import abstract_encoder
+from eacl_jax.encoders.weights.parameters import draw_parameters
 
 _SIZES: dict[str, Any] = {
     "hidden_size": 24,
@@ -74,6 +77,12 @@ def padded(parts: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndar
     return rows, np.array([len(part) for part in parts], np.int32)
 
 
+def build(config: Mapping[str, Any], *, seed: int = 0) -> AudioEncoder:
+    """An encoder with random weights."""
+    deviation = config["initializer_range"]
+    return draw_parameters(abstract_encoder(config), seed=seed, deviation=deviation)
+
+
 def write_folder(
     folder: Path,
     config: Mapping[str, Any] = CONFIGS["wavlm"],
@@ -82,7 +91,7 @@ def write_folder(
     **preprocessor: Any,
 ) -> Path:
     """A Hugging Face folder of a tiny encoder with random weights."""
-    save(audio.build(config, seed=seed), config, folder)
+    save(build(config, seed=seed), config, folder)
     described = {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,

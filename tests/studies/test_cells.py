@@ -83,7 +83,8 @@ def test_a_file_or_a_link_to_nothing_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     assert "is a file" in refused(make_study(), tmp_path / "file")
     (tmp_path / "link").symlink_to(tmp_path / "none")
-    assert "is a link to what is not there" in refused(make_study(), tmp_path / "link")
+    message = f"is a link to {tmp_path / 'none'}, which is not there"
+    assert message in refused(make_study(), tmp_path / "link")
 
 
 def test_what_a_cells_folder_says(tmp_path):

@@ -134,9 +134,11 @@ def test_what_a_run_of_one_label_was_given_is_described_as_ever():
 
 def test_a_run_that_does_not_say_what_it_was_given(tmp_path):
     run_folder.check_data(tmp_path, given())  # killed before anything was trained
-    (tmp_path / "data.json").write_text(json.dumps({"fingerprint": "0", "examples": {}}))
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match="does not say what its run was trained on"):
+        run_folder.check_data(tmp_path, given())
+    (tmp_path / "data.json").write_text(json.dumps({"fingerprint": "0", "examples": {}}))
+    with pytest.raises(UserError, match=r"data\.json: 'format' is not 'eacl_jax run 2'; restore"):
         run_folder.check_data(tmp_path, given())
 
 

@@ -7,12 +7,7 @@ A new architecture is one file, a subclass of `AudioEncoder`, and a line in `loa
 """
 
 from eacl_jax.encoders.audio.encoder import AudioEncoder, Frames
-from eacl_jax.encoders.audio.loading import (
-    ARCHITECTURES,
-    LoadedAudioEncoder,
-    build,
-    load_folder,
-)
+from eacl_jax.encoders.audio.loading import ARCHITECTURES, LoadedAudioEncoder, load_folder
 from eacl_jax.encoders.audio.passes import AudioPasses, features_of, made_by
 
 __all__ = [
@@ -21,7 +16,6 @@ __all__ = [
     "AudioPasses",
     "Frames",
     "LoadedAudioEncoder",
-    "build",
     "features_of",
     "load_folder",
     "made_by",

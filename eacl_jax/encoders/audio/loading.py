@@ -20,7 +20,7 @@ from eacl_jax.encoders.quantized import check_not_quantized
 from eacl_jax.encoders.registry import ARCHITECTURES as TEXT
 from eacl_jax.encoders.weights.checkpoint import Checkpoint, weight_files
 from eacl_jax.encoders.weights.formats import FORMATS
-from eacl_jax.encoders.weights.parameters import draw_parameters, load_parameters
+from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.files.records import read_json
@@ -106,7 +106,16 @@ def load_folder(
 def abstract_encoder(
     config: Mapping[str, Any], *, dtype: str = "float32", where: str = "config"
 ) -> AudioEncoder:
-    """The encoder that `config` describes, its parameters shapes only. Errors: see `build`."""
+    """The encoder that `config` describes, its parameters shapes only.
+
+    Args:
+      config: a decoded Hugging Face config.json.
+      dtype: "float32" or "bfloat16", of activations and matrix products; parameters are float32.
+      where: what to call `config` in an error.
+
+    Raises:
+      UserError: an architecture that is not known, or a field of `config` that is amiss.
+    """
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         text = ", which is an encoder of text" if kind in TEXT else ""
@@ -118,28 +127,6 @@ def abstract_encoder(
     return nnx.eval_shape(
         lambda: ARCHITECTURES[kind].from_config(fields, dtype=jnp.dtype(dtype), rngs=nnx.Rngs(0))
     )
-
-
-def build(
-    config: Mapping[str, Any], *, dtype: str = "float32", seed: int = 0, where: str = "config"
-) -> AudioEncoder:
-    """An encoder with random weights: normal with the config's `initializer_range`, biases 0,
-    scales 1.
-
-    Args:
-      config: a decoded Hugging Face config.json.
-      dtype: "float32" or "bfloat16", of activations and matrix products; parameters are float32.
-      seed: of the weights.
-      where: what to call `config` in an error.
-
-    Raises:
-      UserError: an architecture that is not known, or a field of `config` that is amiss.
-    """
-    encoder = abstract_encoder(config, dtype=dtype, where=where)
-    fields = Fields(config, where)
-    deviation = fields.number("initializer_range", 0.02)
-    fields.check()
-    return draw_parameters(encoder, seed=seed, deviation=deviation)
 
 
 def _preprocessing(folder: Path) -> tuple[int, bool]:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from eacl_jax.encoders.weights.names import Named, Slot
 from eacl_jax.encoders.weights.parameters import parameters_of, tensor_slots, write_tensors
 from eacl_jax.errors import UserError
 from eacl_jax.files.records import read_json
+from eacl_jax.files.tensors import load_tensors
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _BEFORE = "base_model.model."
@@ -129,12 +128,7 @@ def read(folder: Path, encoder: Named) -> dict[str, dict[str, np.ndarray]]:
       UserError: the file is missing or damaged, or does not fit the encoder.
     """
     file = folder / WEIGHTS
-    try:
-        tensors = load_file(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; {_ADVICE}.") from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file} is damaged ({error}); {_ADVICE}.") from error
+    tensors = load_tensors(file, _ADVICE)
     given = read_json(folder / CONFIG, _ADVICE).get("r")
     shapes = {path: tuple(value.shape) for path, value in parameters_of(encoder).items()}
     found: dict[str, dict[str, np.ndarray]] = {}
