@@ -43,6 +43,8 @@ class CostMeans:
       seconds: of a run; None where all were resumed, for such a run knows its last part only.
       peak_bytes: None where no run knows it.
       devices: kinds of devices of the runs.
+      processors, versions: what computed the runs, and by which versions of what, where that is
+        known: "AMD EPYC 9B14", "eacl_jax 0.1.0, jax 0.10.0".
     """
 
     parameters: float
@@ -52,6 +54,8 @@ class CostMeans:
     seconds: float | None
     peak_bytes: int | None
     devices: tuple[str, ...]
+    processors: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +142,7 @@ class Table:
         with some that only have answers.
       settings: by corpus and variant, the settings in which variants of that corpus differ, as
         `group.name`.
+      common_settings: by corpus, those in which they do not differ, but for the seed.
       rows: corpus by corpus, variant by variant, stage by stage.
       comparisons: as the study names them, by corpus and measure.
       failed: why runs failed, by their names.
@@ -158,6 +163,7 @@ class Table:
     failed: Mapping[str, str]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    common_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def of(self, corpus: str, stage: str = Stage.TWO) -> list[Row]:
         """A corpus' rows of one stage, and those of no stage."""

@@ -3,10 +3,12 @@ text; who writes it into a page or a table escapes it.
 """
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
+from eacl_jax.recognizer.facts import encoder_name
 from eacl_jax.reports.names import drawn_words
 from eacl_jax.studies.pairs import PAIRS_F1
 from eacl_jax.studies.statistics import LEVEL, Estimate
@@ -299,6 +301,54 @@ def _not_comparable(groups: Sequence[Sequence[Row]]) -> list[str]:
 
 def _tested(row: Row) -> str:
     return f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
+
+
+def recipe_words(table: Table, corpus: str) -> str:
+    """What all runs on a corpus are: encoder, type of numbers, epochs, and whether dialogues were
+    left out; several values where variants differ. Empty where nothing is known.
+    """
+    common, variants = table.common_settings.get(corpus, {}), table.settings.get(corpus, {})
+    if not common:
+        return ""
+
+    def of(name: str) -> list[Any]:
+        found = [common[name]] if name in common else [each.get(name) for each in variants.values()]
+        return list(dict.fromkeys(found))
+
+    def some(name: str) -> tuple[str, str]:
+        """What a limit is that is not 0, and of which variants it is one."""
+        limits = of(name)
+        return _or([each for each in limits if each]), "in some variants " if 0 in limits else ""
+
+    one, two = (_or(of(f"{stage}.epochs")) for stage in Stage)
+    found = (
+        f"Encoder {_or([encoder_name(path) for path in of('encoder.path')])}, computed in"
+        f" {_or(of('encoder.dtype'))}; {one} {'epoch' if one == '1' else 'epochs'} of stage one,"
+        f" {two} of stage two"
+    )
+    steps, where = some("stage_one.max_steps")
+    found += f"; {where}stage one ended after {steps} steps at most" if steps else ""
+    most, where = some("data.max_dialogues")
+    return found + (
+        f"; {where}at most the first {most} dialogues of each split, so that scores cannot be"
+        " compared with others on the whole corpus."
+        if most
+        else "."
+    )
+
+
+def recipes(table: Table) -> str:
+    """`recipe_words` of all corpora; each with its corpus where they differ."""
+    found = {corpus: recipe_words(table, corpus) for corpus in table.corpora}
+    if len(set(found.values())) == 1:
+        return found[table.corpora[0]]
+    return " ".join(f"{corpus}: {recipe}" for corpus, recipe in found.items() if recipe)
+
+
+def _or(values: Sequence[Any]) -> str:
+    """`1, 2 or 5`; nothing of none."""
+    texts = [str(value) for value in values]
+    return " or ".join(each for each in (", ".join(texts[:-1]), *texts[-1:]) if each)
 
 
 def notes(table: Table, rows: Sequence[Row]) -> list[str]:

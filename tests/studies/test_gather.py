@@ -456,3 +456,37 @@ def test_a_measure_that_is_not_there():
     for measure, message in (("f2", "no measure 'f2'"), ("micro_f1", "evaluation.excluded_label")):
         with pytest.raises(UserError, match=message):
             gather(dataclasses.replace(study, measures=(measure,)), runs)
+
+
+def test_the_table_has_the_settings_that_all_variants_share():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    table = gather(study, runs)
+    common, differing = table.common_settings["meld"], table.settings["meld"]
+    assert common["stage_one.epochs"] == study.cells[0].config.stage_one.epochs
+    assert "seed" not in common
+    varied = {name for each in differing.values() for name in each}
+    assert varied
+    assert not varied & common.keys()
+    assert table.to_json()["common_settings"]["meld"]["encoder.dtype"] == "float32"
+
+
+def computed_by(run, processor, jax):
+    cost = dataclasses.replace(
+        run.cost, processor=processor, versions={"eacl_jax": "0.1.0", "jax": jax}
+    )
+    return dataclasses.replace(run, cost=cost)
+
+
+def test_runs_by_other_processors_or_versions_are_noted():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    alike = [computed_by(run, "EPYC", "0.10") for run in runs]
+    assert gather(study, alike).notes == gather(study, runs).notes  # not known of these
+    table = gather(study, [computed_by(alike[0], "Xeon", "0.10"), *alike[1:]])
+    (note,) = set(table.notes) - set(study.notes)
+    one, other = study.variants
+    assert "On corpus 'meld' runs were computed by different processors, and their rou" in note
+    assert note.endswith(f": {one!r} by Xeon and EPYC; {other!r} by EPYC.")
+    assert table.rows[0].cost.processors == ("Xeon", "EPYC")
+    (note,) = gather(study, [computed_by(run, "EPYC", str(run.cell.seed)) for run in runs]).notes
+    assert "different versions" in note
+    assert note.endswith(": each variant by eacl_jax 0.1.0, jax 0 and eacl_jax 0.1.0, jax 1.")

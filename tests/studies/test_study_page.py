@@ -16,6 +16,7 @@ from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
 from eacl_jax.studies.tables import latex, markdown
 from tests.stubs.study import make_study
+from tests.stubs.toys import make_config
 
 LONG = "a name that is far too long for the room beside a row & <b>bold</b>"
 VARIANTS = {
@@ -160,6 +161,39 @@ def test_the_page_begins_with_question_and_answers(table, tmp_path):
     assert "no difference can be shown" in head
     assert "out of &lt;memory&gt;" in head
     assert "meld/x/9" in head
+
+
+def test_what_was_run_stands_under_the_title(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 100)
+    variants = {"a": (1.0, {}), "b": (1.1, {"stage_one.epochs": 2, "stage_one.max_steps": 9})}
+    settings = {"encoder.path": "/home/ann/large", "stage_two.epochs": 3}
+    found = gather(*make_study(variants, corpora=["meld"], dialogues=3, settings=settings))
+    recipe = (
+        "Encoder large, computed in float32; 8 or 2 epochs of stage one, 3 of stage two; in some"
+        " variants stage one ended after 9 steps at most."
+    )
+    html = page_of(found, tmp_path)
+    assert f"3 seeds. {recipe}</p>" in html
+    for text in (markdown(found), latex(found)):
+        assert recipe in text
+    cut = make_study(
+        variants, corpora=["meld", "emorynlp"], dialogues=3, settings={"data.max_dialogues": 3}
+    )
+    text = words.recipes(gather(*cut))
+    assert text.endswith(
+        "; at most the first 3 dialogues of each split, so that scores cannot be compared with"
+        " others on the whole corpus."
+    )
+    assert text.count("Encoder") == 1  # alike on both corpora
+    cells = [
+        dataclasses.replace(each.cell, config=make_config({"stage_one.epochs": 5}))
+        if each.cell.corpus == "meld"
+        else each.cell
+        for each in cut[1]
+    ]
+    other = gather(dataclasses.replace(cut[0], cells=tuple(cells)), cut[1])
+    assert words.recipes(other).startswith("meld: Encoder ")
+    assert " emorynlp: Encoder " in words.recipes(other)
 
 
 def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
