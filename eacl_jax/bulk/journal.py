@@ -123,7 +123,7 @@ class Journal:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
 
 
-def read_journal(file: Path, restart: str = "restart") -> Journal:
+def read_journal(file: Path, restart: str) -> Journal:
     """A journal from its file; `restart` is what a user does to begin anew, for messages. Raises
     `UserError` where it is damaged, or another version's.
     """

@@ -61,7 +61,7 @@ class Lines:
         name: str,
         resumed: Position | None = None,
         *,
-        restart: str = "restart",
+        restart: str,
     ) -> None:
         """Args:
           file: is read only.

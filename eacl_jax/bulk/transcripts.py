@@ -99,7 +99,7 @@ def _check_transcript(first: str, where: str) -> None:
     )
 
 
-def read_txt(lines: Lines, wanted: Wanted, findings: Findings | None = None) -> Iterator[Item]:
+def read_txt(lines: Lines, wanted: Wanted, findings: Findings) -> Iterator[Item]:
     """Utterances in lines, as `corpora.transcripts` reads them; a blank line ends a dialogue,
     unless it may be part of an exported chat's message. A dialogue's id is its number.
 
@@ -108,7 +108,6 @@ def read_txt(lines: Lines, wanted: Wanted, findings: Findings | None = None) -> 
       wanted: says which dialogues are wanted.
       findings: gets what there is to report of the text.
     """
-    findings = findings or Findings()
     # Blocks at the head of the file in which nobody is named: perhaps a title of what comes.
     above: list[_Block] | None = []
     block: _Block | None = None

@@ -170,7 +170,7 @@ class FileOutput:
         *,
         header: bytes,
         restart: bool,
-        restart_named: str = "restart",
+        restart_named: str,
     ) -> None:
         """Args:
         path: OUT; of a link, the file that it points to, and all others are beside that.

@@ -19,10 +19,9 @@ from eacl_jax.data.prompts import says_nothing
 from eacl_jax.data.scripts import mostly_strange
 from eacl_jax.dialogue import Dialogue
 from eacl_jax.export.standalone_prompts import (
-    in_dialogue,
+    Exported,
     lay_out,
     prompt,
-    ranked,
     tell_of_cut,
     tell_of_unknown,
     utterance,
@@ -146,22 +145,21 @@ def rounding(settings: Settings) -> str:
 
 def script(program: ModuleType) -> str:
     """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
-    line = "from eacl_jax.export.standalone_prompts import {0} as {0}\n"
     text = inspect.getsource(program)
-    counting = ("tell_of_cut", "tell_of_unknown")
-    for name in ("in_dialogue", "lay_out", "prompt", "ranked", *counting, "why_no_text"):
-        text = text.replace(line.format(name), "")
-    assert "eacl_jax.export" not in text
-    # Those that the functions need, too.
-    if "import unicodedata\n" not in text:
-        text = text.replace("import sys\n", "import sys\nimport unicodedata\n", 1)
+    text = re.sub(r"(?m)^from eacl_jax\.\S+ import (\([^)]*\)|.*)\n\n?", "", text)
+    assert "eacl_jax." not in text
+    # What is put in needs modules, too.
+    own = re.findall(r"(?m)(?:^import \w+\n)+", text)[0]
+    modules = {*own.splitlines(keepends=True), "import json\n", "import unicodedata\n"}
+    text = text.replace(own, "".join(sorted(modules)), 1)
     names = "Callable, Container, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    parts = (*OF_PROMPTS, lay_out, tell_of_cut, tell_of_unknown, ranked, in_dialogue)
-    functions = [inspect.getsource(each) for each in parts]
-    before, main, after = text.partition("def main() -> None:\n")
-    return before + "\n\n".join(functions) + "\n\n" + main + after
+    functions = (*OF_PROMPTS, lay_out, tell_of_cut, tell_of_unknown)
+    for place, parts in {"class Model(": (Exported,), "def main(": functions}.items():
+        sources = [inspect.getsource(each) for each in parts]
+        text = text.replace(place, "\n\n".join([*sources, place]), 1)
+    return text
 
 
 def example_dialogue() -> Dialogue:

@@ -3,9 +3,8 @@ conversation in example.npz. README.md shows how to answer others.
 """
 
 import dataclasses
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
-from eacl_jax.export.standalone_prompts import lay_out as lay_out
-from eacl_jax.export.standalone_prompts import prompt as prompt
-from eacl_jax.export.standalone_prompts import ranked as ranked
-from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
-from eacl_jax.export.standalone_prompts import tell_of_unknown as tell_of_unknown
+from eacl_jax.export.standalone_prompts import Exported, tell_of_cut, tell_of_unknown
 
 HERE = Path(__file__).resolve().parent
 
 
-class Model:
+class Model(Exported):
     """Token ids in, probabilities out. Each shape of input is compiled at its first use."""
 
     def __init__(self, folder: Path = HERE) -> None:
         """`folder`: with model.json, labels.json, weights.npz and the .stablehlo files."""
-        self.settings: dict[str, Any] = json.loads(
-            (folder / "model.json").read_text(encoding="utf-8")
-        )
-        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.labels: list[str] = about["labels"]
-        # Only where an utterance may have several labels: the probability from which on each is
-        # answered.
-        self.thresholds: list[float] | None = about.get("thresholds")
-        # Only where answers are weighed by those around them.
-        self.chain: dict[str, Any] | None = about.get("chain")
+        super().__init__(folder)
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             self._weights = {name: jnp.asarray(file[name]) for name in file.files}
         self._folder = folder
@@ -79,21 +64,6 @@ class Model:
             for whole, part in zip(found, values, strict=True):
                 whole[here] = part
         return tuple(found)
-
-    def answers(self, probabilities: Any) -> list[list[str]]:
-        """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
-        there may be several, those that reach their threshold, the likeliest first, or none.
-        """
-        return ranked(self.labels, self.thresholds, probabilities)
-
-    def in_dialogue(
-        self, probabilities: Any, speakers: Sequence[str]
-    ) -> tuple[list[list[str]], np.ndarray]:
-        """The labels of each utterance of one whole conversation, as of `answers`, and
-        probabilities [N, C]: of a model that weighs answers by those around them, from the
-        probabilities of each alone; of others the same as given.
-        """
-        return in_dialogue(self.labels, self.thresholds, self.chain, probabilities, speakers)
 
     def _program(self, program: Mapping[str, Any]) -> Callable[..., Any]:
         """A .stablehlo file as a function."""

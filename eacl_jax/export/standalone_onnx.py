@@ -3,7 +3,6 @@ answers the conversation in example.npz, `python run.py FILE` those of lines `Sp
 blank line after each conversation.
 """
 
-import json
 import os
 import re
 import sys
@@ -15,13 +14,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from eacl_jax.export.standalone_prompts import in_dialogue as in_dialogue
-from eacl_jax.export.standalone_prompts import lay_out as lay_out
-from eacl_jax.export.standalone_prompts import prompt as prompt
-from eacl_jax.export.standalone_prompts import ranked as ranked
-from eacl_jax.export.standalone_prompts import tell_of_cut as tell_of_cut
-from eacl_jax.export.standalone_prompts import tell_of_unknown as tell_of_unknown
-from eacl_jax.export.standalone_prompts import why_no_text as why_no_text
+from eacl_jax.export.standalone_prompts import (
+    Exported,
+    lay_out,
+    prompt,
+    tell_of_cut,
+    tell_of_unknown,
+    why_no_text,
+)
 
 HERE = Path(__file__).resolve().parent
 # Beside an int8 program for processors that add its products up exactly: one to try that.
@@ -36,34 +36,20 @@ _NO_NAME = re.compile(
 )
 
 
-class Model:
+class Model(Exported):
     """Utterances in, probabilities out."""
 
-    def __init__(self, folder: Path = HERE, *, threads: int = 0) -> None:
-        """`folder`: with model.onnx, model.json, labels.json and tokenizer/. `threads`: 0 for one a
-        processor.
-        """
-        self.settings: dict[str, Any] = json.loads(
-            (folder / "model.json").read_text(encoding="utf-8")
-        )
-        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.labels: list[str] = about["labels"]
-        # Only where an utterance may have several labels: the probability from which on each is
-        # answered.
-        self.thresholds: list[float] | None = about.get("thresholds")
-        # Only where answers are weighed by those around them.
-        self.chain: dict[str, Any] | None = about.get("chain")
+    def __init__(self, folder: Path = HERE) -> None:
+        """`folder`: with model.onnx, model.json, labels.json and tokenizer/."""
+        super().__init__(folder)
         # Else ONNX Runtime sends events to its makers, and keeps an id of the machine in the home
         # folder. Whoever wants that sets 0.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-
         def session(name: str) -> Any:
             return onnxruntime.InferenceSession(
-                str(folder / name), options, providers=["CPUExecutionProvider"]
+                str(folder / name), providers=["CPUExecutionProvider"]
             )
 
         if (folder / EIGHT_BITS).exists():
@@ -124,21 +110,6 @@ class Model:
             batch, left = left[:count], left[count:]
             found[batch] = self(*lay_out([prompts[i] for i in batch]))[2]
         return found
-
-    def answers(self, probabilities: Any) -> list[list[str]]:
-        """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
-        there may be several, those that reach their threshold, the likeliest first, or none.
-        """
-        return ranked(self.labels, self.thresholds, probabilities)
-
-    def in_dialogue(
-        self, probabilities: Any, speakers: Sequence[str]
-    ) -> tuple[list[list[str]], np.ndarray]:
-        """The labels of each utterance of one whole conversation, as of `answers`, and
-        probabilities [N, C]: of a model that weighs answers by those around them, from the
-        probabilities of each alone; of others the same as given.
-        """
-        return in_dialogue(self.labels, self.thresholds, self.chain, probabilities, speakers)
 
 
 def read(file: Path) -> list[list[tuple[str, str]]]:

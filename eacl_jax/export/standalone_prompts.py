@@ -1,7 +1,9 @@
 """How exported programs make prompts and answers: a part of their `run.py`."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,57 +164,71 @@ def tell_of_unknown(count: int) -> None:
         print(line, file=sys.stderr)
 
 
-def ranked(
-    labels: Sequence[str], thresholds: Sequence[float] | None, probabilities: Any
-) -> list[list[str]]:
-    """The labels of each utterance, see `Model.answers`."""
-    found = []
-    for row in np.asarray(probabilities):
-        order = np.argsort(-row, kind="stable").tolist()
-        if thresholds is not None:
-            found.append([labels[i] for i in order if row[i] >= thresholds[i]])
-        else:
-            found.append([labels[order[0]]])
-    return found
+class Exported:
+    """What every exported model has: settings, labels, and which of these are answered."""
 
+    def __init__(self, folder: Path) -> None:
+        """`folder`: with model.json and labels.json."""
+        self.settings: dict[str, Any] = json.loads(
+            (folder / "model.json").read_text(encoding="utf-8")
+        )
+        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = about["labels"]
+        # Only where an utterance may have several labels: the probability from which on each is
+        # answered.
+        self.thresholds: list[float] | None = about.get("thresholds")
+        # Only where answers are weighed by those around them: what sequences of labels get beside
+        # their probabilities' logarithms, `start` where a label is the first, and `same` or
+        # `other`, rows before and columns after, where the speaker goes on or is another.
+        # `decoding`: "viterbi" answers by the likeliest sequence, "marginals" each by its likeliest
+        # label.
+        self.chain: dict[str, Any] | None = about.get("chain")
 
-def in_dialogue(
-    labels: Sequence[str],
-    thresholds: Sequence[float] | None,
-    chain: Mapping[str, Any] | None,
-    probabilities: Any,
-    speakers: Sequence[str],
-) -> tuple[list[list[str]], np.ndarray]:
-    """See `Model.in_dialogue`.
+    def answers(self, probabilities: Any) -> list[list[str]]:
+        """The labels of each utterance, from probabilities [N, C]: the likeliest alone; or, where
+        there may be several, those that reach their threshold, the likeliest first, or none.
+        """
+        found = []
+        for row in np.asarray(probabilities):
+            order = np.argsort(-row, kind="stable").tolist()
+            if self.thresholds is not None:
+                order = [label for label in order if row[label] >= self.thresholds[label]]
+            else:
+                order = order[:1]
+            found.append([self.labels[label] for label in order])
+        return found
 
-    `chain`: what sequences of labels get beside their probabilities' logarithms: `start` where a
-    label is the first, and `same` or `other`, rows before and columns after, where the speaker goes
-    on or is another. `decoding`: "viterbi" answers by the likeliest sequence, "marginals" each by
-    its likeliest label.
-    """
-    if chain is None or not len(probabilities):
-        return ranked(labels, thresholds, probabilities), np.asarray(probabilities)
-    speakers = [speaker.strip() for speaker in speakers]
-    alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
-    moves = [
-        np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)
-        for t in range(1, len(speakers))
-    ]
-    forward, best, came = alone.copy(), alone.copy(), np.zeros(alone.shape, int)
-    forward[0] += chain["start"]
-    best[0] += chain["start"]
-    for t, move in enumerate(moves, start=1):
-        forward[t] += np.logaddexp.reduce(forward[t - 1][:, None] + move, axis=0)
-        reached = best[t - 1][:, None] + move
-        came[t] = reached.argmax(axis=0)
-        best[t] += reached.max(axis=0)
-    found, answers = forward.copy(), best.argmax(axis=1)
-    after = np.zeros(alone.shape[1])
-    for t in range(len(moves), 0, -1):
-        after = np.logaddexp.reduce(moves[t - 1] + alone[t] + after, axis=1)
-        found[t - 1] += after
-        answers[t - 1] = came[t, answers[t]]
-    found = np.exp(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
-    if chain["decoding"] == "marginals":
-        answers = found.argmax(axis=1)
-    return [[labels[answer]] for answer in answers], found
+    def in_dialogue(
+        self, probabilities: Any, speakers: Sequence[str]
+    ) -> tuple[list[list[str]], np.ndarray]:
+        """The labels of each utterance of one whole conversation, as of `answers`, and
+        probabilities [N, C]: of a model that weighs answers by those around them, from the
+        probabilities of each alone; of others the same as given.
+        """
+        chain = self.chain
+        if chain is None or not len(probabilities):
+            return self.answers(probabilities), np.asarray(probabilities)
+        speakers = [speaker.strip() for speaker in speakers]
+        alone = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-300))
+        moves = [
+            np.asarray(chain["same" if speakers[t] == speakers[t - 1] else "other"], np.float64)
+            for t in range(1, len(speakers))
+        ]
+        forward, best, came = alone.copy(), alone.copy(), np.zeros(alone.shape, int)
+        forward[0] += chain["start"]
+        best[0] += chain["start"]
+        for t, move in enumerate(moves, start=1):
+            forward[t] += np.logaddexp.reduce(forward[t - 1][:, None] + move, axis=0)
+            reached = best[t - 1][:, None] + move
+            came[t] = reached.argmax(axis=0)
+            best[t] += reached.max(axis=0)
+        found, answers = forward.copy(), best.argmax(axis=1)
+        after = np.zeros(alone.shape[1])
+        for t in range(len(moves), 0, -1):
+            after = np.logaddexp.reduce(moves[t - 1] + alone[t] + after, axis=1)
+            found[t - 1] += after
+            answers[t - 1] = came[t, answers[t]]
+        found = np.exp(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
+        if chain["decoding"] == "marginals":
+            answers = found.argmax(axis=1)
+        return [[self.labels[answer]] for answer in answers], found

@@ -1,5 +1,5 @@
-"""JSON -> checked values: one strict reader for every file and field that holds settings or
-results.
+"""JSON -> checked values, and back: one strict reader for every file and field that holds settings
+or results.
 
 A value has the type of its field, lies within the field's bounds and is finite; a field that is
 missing, unknown or there twice is named. So that what is wrong is an error at once, and not an
@@ -120,6 +120,21 @@ def build(kind: type, mapping: Mapping[str, Any], where: str, problems: list[str
             dataclasses.is_dataclass(hints[name]) and name in values and values[name] is None
         )
     return kind(**values) if whole else None
+
+
+def plain(value: Any) -> Any:
+    """The opposite of `build`: a dataclass, or what one holds, as plain values. What is None where
+    that is a field's default is left out.
+    """
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: plain(found)
+            for field in dataclasses.fields(value)
+            if (found := getattr(value, field.name)) is not None or field.default is not None
+        }
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (tuple, list)) else value
 
 
 def _value(

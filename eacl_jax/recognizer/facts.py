@@ -18,7 +18,7 @@ from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.files.local import read_text
-from eacl_jax.files.records import build
+from eacl_jax.files.records import build, plain
 from eacl_jax.model.task import annotated
 from eacl_jax.recognizer.results import Results
 
@@ -203,17 +203,12 @@ class Facts:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the front matter holds them."""
-        scores = {
-            name: value for name, value in self.results.to_json().items() if name not in _ONCE
+        values = {
+            name: value for name, value in plain(self).items() if name not in _OPTIONAL or value
         }
-        plain = {
-            name: list(v) if isinstance(v, tuple) else v
-            for name, v in dataclasses.asdict(self).items()
-            if name not in _OPTIONAL or v
-        }
-        if self.levels:
-            plain["levels"] = {name: list(groups) for name, groups in self.levels.items()}
-        return plain | {"results": scores}
+        for name in _ONCE:
+            del values["results"][name]
+        return values
 
 
 def _recipe(config: Config) -> dict[str, Any]:

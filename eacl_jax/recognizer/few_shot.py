@@ -173,7 +173,7 @@ def held_out_cosines(
     anchors: Float[np.ndarray, "A m"],
     answering: Answering,
     *,
-    seed: int = 0,
+    seed: int,
 ) -> Float[np.ndarray, "N C"] | None:
     """Cosines (`Answering.cosines`) of each example with anchors adapted to the other folds'
     dialogues; None for fewer than two dialogues.
@@ -197,7 +197,7 @@ def held_out_cosines(
     return cosines
 
 
-def folds_of(dialogues: Int[np.ndarray, " N"], seed: int = 0) -> Int[np.ndarray, " N"] | None:
+def folds_of(dialogues: Int[np.ndarray, " N"], seed: int) -> Int[np.ndarray, " N"] | None:
     """The fold of each example, that of its dialogue; None for fewer than two dialogues."""
     distinct = np.unique(dialogues)
     if len(distinct) < 2:

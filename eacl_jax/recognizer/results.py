@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eacl_jax.config import Stage
-from eacl_jax.files.records import bounded, build
+from eacl_jax.files.records import bounded, build, plain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,7 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; nothing of what is not measured."""
-        return {
-            name: value for name, value in dataclasses.asdict(self).items() if value is not None
-        }
+        return plain(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,8 +166,8 @@ class ModalityResults:
     columns: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
-    weights: dict[str, float | None] | None = bounded(None, at_least=0, at_most=1.001)
-    without: Removed | None = None
+    weights: dict[str, float | None] | None = bounded(at_least=0, at_most=1.001)
+    without: Removed | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,27 +185,7 @@ class ModalitiesResults:
     text: bool
     utterances: dict[str, int] = bounded(at_least=0)
     each: dict[str, ModalityResults]
-    text_alone: Removed | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-
-        def removed(found: Removed | None) -> dict[str, Any] | None:
-            if found is None:
-                return None
-            scores = {"dev": found.dev.to_json(), "test": found.test.to_json()}
-            return dataclasses.asdict(found) | scores
-
-        each = {
-            name: dataclasses.asdict(one)
-            | {field: list(getattr(one, field)) for field in ("columns", "mean", "deviation")}
-            | {"without": removed(one.without)}
-            for name, one in self.each.items()
-        }
-        return dataclasses.asdict(self) | {
-            "each": each,
-            "text_alone": removed(self.text_alone),
-        }
+    text_alone: Removed | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,10 +194,6 @@ class OfSplits:
 
     dev: Scores
     test: Scores
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"dev": self.dev.to_json(), "test": self.test.to_json()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,11 +211,6 @@ class SequenceResults:
     alone: OfSplits
     whole: OfSplits
     so_far: OfSplits
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        scored = {name: getattr(self, name).to_json() for name in ("alone", "whole", "so_far")}
-        return {"kept": self.kept, **scored}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -284,7 +253,7 @@ class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
     reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
     are with it. `abstention`: None where an utterance may have several labels. `excluded_label`:
-    the one that micro F1 leaves out; empty where it leaves none out, or is not measured.
+    the one that micro F1 leaves out; None where it leaves none out, or is not measured.
     """
 
     corpus: str
@@ -296,7 +265,7 @@ class Results:
     modalities: ModalitiesResults | None = None
     sequence: SequenceResults | None = None
     abstention: Abstention | None = None
-    excluded_label: str = ""
+    excluded_label: str | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""
@@ -304,37 +273,7 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the file holds them."""
-
-        def splits(scored: StageScores | Baseline) -> dict[str, Any]:
-            return dataclasses.asdict(scored) | {
-                "dev": scored.dev.to_json(),
-                "test": scored.test.to_json(),
-            }
-
-        scored = {name: splits(getattr(self, name)) for name in (*Stage, "always_most_frequent")}
-        for stage in Stage:
-            if (mean_of := scored[stage].pop("mean_of")) is not None:
-                scored[stage]["mean_of"] = list(mean_of)
-            for name in ("logit_adjustment", "prior"):
-                if scored[stage]["calibration"][name] is None:
-                    del scored[stage]["calibration"][name]
-        values: dict[str, Any] = {
-            "corpus": self.corpus,
-            "seed": self.seed,
-            **({"excluded_label": self.excluded_label} if self.excluded_label else {}),
-            **{str(name): values for name, values in scored.items()},
-        }
-        if self.annotators is not None:
-            values["annotators"] = dataclasses.asdict(self.annotators)
-            for found in values["annotators"]["agreement"].values():
-                found["annotators"] = list(found["annotators"])
-        if self.modalities is not None:
-            values["modalities"] = self.modalities.to_json()
-        if self.sequence is not None:
-            values["sequence"] = self.sequence.to_json()
-        if self.abstention is not None:
-            values["abstention"] = dataclasses.asdict(self.abstention)
-        return values
+        return plain(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], problems: list[str]) -> "Results | None":

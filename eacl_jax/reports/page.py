@@ -51,8 +51,8 @@ def write_report(
     predictions: Mapping[str, np.ndarray],
     representations: np.ndarray,
     anchors: Mapping[str, np.ndarray],
-    probabilities: np.ndarray | None = None,
-    thresholds: Sequence[float] = (),
+    probabilities: np.ndarray | None,
+    thresholds: Sequence[float],
 ) -> Path:
     """Writes `folder/index.html`, with its figures inside it and as `folder/figures/*.png` too.
 
@@ -73,8 +73,8 @@ def write_report(
       predictions: the same, under "stage_one" and "stage_two".
       representations: float [N, m], test utterances after the mapping.
       anchors: float [C k, m] under "stage_one" and "stage_two", the k of a label side by side.
-      probabilities: with several labels, stage two's of test, float [N, C].
-      thresholds: with several labels, from which probability on stage two answers each.
+      probabilities: with several labels, stage two's of test, float [N, C]; else None.
+      thresholds: with several labels, from which probability on stage two answers each; else none.
 
     Returns:
       Path of the page.
@@ -90,9 +90,9 @@ def write_report(
     # Of several labels the frequent first: of many, the reader looks for these.
     order = np.argsort(-gold.sum(axis=0), kind="stable") if several else np.arange(len(labels))
     if several:
-        before_answers = given["stage_one"]
+        assert probabilities is not None
         found = Several(
-            labels, names, order, gold, answers, probabilities, thresholds, before_answers
+            labels, names, order, gold, answers, probabilities, thresholds, given["stage_one"]
         )
         by_label = found.section(gallery, results)
         groups = found.groups()

@@ -30,9 +30,9 @@ class Several:
       names: for figures.
       order: in which labels are shown.
       gold, answers: of test and stage two.
-      probabilities: of the same; None where they are not known.
-      thresholds: from which on a label is answered; empty where they are not known.
-      before: answers of stage one; None where they are not known.
+      probabilities: of the same.
+      thresholds: from which on each label is answered.
+      before: answers of stage one.
     """
 
     labels: Sequence[str]
@@ -40,9 +40,9 @@ class Several:
     order: Int[np.ndarray, " C"]
     gold: Bool[np.ndarray, "N C"]
     answers: Bool[np.ndarray, "N C"]
-    probabilities: Float[np.ndarray, "N C"] | None = None
-    thresholds: Sequence[float] = ()
-    before: Bool[np.ndarray, "N C"] | None = None
+    probabilities: Float[np.ndarray, "N C"]
+    thresholds: Sequence[float]
+    before: Bool[np.ndarray, "N C"]
 
     def groups(self) -> Int[np.ndarray, " N"]:
         """The label of each utterance that has one, else C."""
@@ -70,7 +70,7 @@ class Several:
             shrinks=len(names) <= drawing.ROOMY,
         )
         shown = [matrix]
-        if self.probabilities is not None and len(self.gold):
+        if len(self.gold):
             bins = reliability(self.probabilities, self.gold)
             shown.append(
                 gallery.show(
@@ -122,7 +122,7 @@ class Several:
             label, name = self.labels[i], self.names[i]
             first, second = (
                 percent(results, stage, "test", "per_class_f1", label)
-                if support[i] or (given is not None and given[:, i].any())
+                if support[i] or given[:, i].any()
                 else None
                 for (stage, _), given in zip(STAGES, (self.before, self.answers), strict=True)
             )
@@ -142,9 +142,7 @@ class Several:
                     for value, kind in ((first, "before"), (second, "after"))
                 ),
             ]
-            end = []
-            if self.thresholds:
-                end.append(f"{self.thresholds[i]:.2f}")
+            end = [f"{self.thresholds[i]:.2f}"]
             if agreement:
                 end.append(shown(percent(agreement, label)))
             rows.append(
@@ -155,19 +153,13 @@ class Several:
                 + "</tr>"
             )
         heads = ["in test", "answered", "precision", "recall", "F1, stage one", "F1, stage two"]
-        heads += ["change", *["threshold"] * bool(self.thresholds)]
-        heads += ["annotators’ alpha"] * bool(agreement)
+        heads += ["change", "threshold", *["annotators’ alpha"] * bool(agreement)]
         head = "".join(f'<th scope="col" class="number">{name}</th>' for name in heads)
         return (
             '<p class="caption">Scores on test by label, in'
             " percent, the most frequent label first. Answered, precision (of the answers, how many"
             " are right) and recall (of the annotated, how many are found) are stage two’s."
-            + (
-                " Threshold: the probability from which on stage two answers the label, chosen on"
-                " dev."
-                if self.thresholds
-                else ""
-            )
+            " Threshold: the probability from which on stage two answers the label, chosen on dev."
             + (
                 " Annotators’ alpha: how far they agree on the label, see below."
                 if agreement

@@ -350,7 +350,7 @@ def _leave(
             predictions={stage.value: found.answers["test"] for stage, found in answered.items()},
             representations=reps["test"],
             anchors=anchors,
-            **_probabilities(answered[Stage.TWO]),
+            **_decided(answered[Stage.TWO]),
         )
         said.insert(0, f"report   {context.named(page)}")
     write_cost(workdir, clock.cost(experiment, MetricsLog(workdir / "metrics.jsonl").rows()))
@@ -368,11 +368,12 @@ def _trained_on(experiment: Experiment) -> list[Dialogue]:
     return [dialogue for corpus in corpora for dialogue in corpus.splits["train"]]
 
 
-def _probabilities(answered: Answered) -> dict[str, Any]:
+def _decided(answered: Answered) -> dict[str, Any]:
     """What the report shows of how several labels are decided; nothing of one."""
     answering = answered.answering
-    if not isinstance(answering, SeveralAnswering) or answering.decisions is None:
-        return {}
+    if not isinstance(answering, SeveralAnswering):
+        return {"probabilities": None, "thresholds": ()}
+    assert answering.decisions is not None
     return {
         "probabilities": answered.probabilities("test"),
         "thresholds": answering.decisions.thresholds,

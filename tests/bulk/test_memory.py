@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from eacl_jax.bulk import formats, writing
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.predict import predict
-from tests.stubs.bulk import Kernel, Stub, items
+from tests.stubs.bulk import Kernel, Stub, items, lines_of
 
 KINDS = ("jsonl", "csv", "txt", "one dialogue")
 
@@ -54,9 +53,11 @@ def test_memory_does_not_grow_with_the_input(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "os", Kernel())
 
     def peak(count: int) -> float:
-        lines = Lines(Endless(kind, count), "endless")
+        lines = lines_of(Endless(kind, count), "endless")
         tracemalloc.start()
-        with writing.FileOutput(tmp_path / "out", {}, header=b"", restart=True) as output:
+        with writing.FileOutput(
+            tmp_path / "out", {}, header=b"", restart=True, restart_named="restart"
+        ) as output:
             read = items("txt" if kind == "one dialogue" else kind, lines, size=100)
             options = {
                 "stage": "stage_two",

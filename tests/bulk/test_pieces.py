@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.bulk import formats, writing
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.predict import predict
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import DURABLE, LABELS, LONGEST_NAME, Kernel, Killed, Stub, items, lose_power
+from tests.stubs.bulk import (
+    DURABLE,
+    LABELS,
+    LONGEST_NAME,
+    Kernel,
+    Killed,
+    Stub,
+    items,
+    lines_of,
+    lose_power,
+)
 
 SIZES = (3, 19, 1, 4, 8)
 LONG = "A" * (LONGEST_NAME + 1)
@@ -76,12 +85,14 @@ def run(
     )
     answers, problems = stream or (None, None)
     goal = (
-        writing.FileOutput(output, {}, header=written_as.header, restart=False)
+        writing.FileOutput(
+            output, {}, header=written_as.header, restart=False, restart_named="restart"
+        )
         if output
         else writing.StreamOutput(answers, problems, header=written_as.header)
     )
     with source.open("rb") as file, goal:
-        lines = Lines(file, source.name)
+        lines = lines_of(file, source.name)
         read = items(kind, lines, size=size)
         lines.resumed = goal.journal.position
         options = {
@@ -232,8 +243,8 @@ def test_line_may_be_mended_behind_what_was_answered_of_it(tmp_path):
 def test_reading_goes_on_inside_of_a_dialogue():
     """Whatever the size of the pieces now is."""
     content = "".join(f"Ann: {n}\n" for n in range(20)).encode()
-    first = next(items("txt", Lines(io.BytesIO(content), "chats"), size=8))
-    (rest,) = items("txt", Lines(io.BytesIO(content), "chats", first.end), size=50)
+    first = next(items("txt", lines_of(content), size=8))
+    (rest,) = items("txt", lines_of(content, resumed=first.end), size=50)
     assert [u.text for u in rest.past] == ["6", "7"]
     assert [u.text for u in rest.dialogue.utterances] == [str(n) for n in range(8, 20)]
     assert (rest.start, rest.more, first.more, rest.lines[0]) == (8, False, True, 9)

@@ -13,7 +13,6 @@ import pytest
 
 from eacl_jax.bulk import lines as bulk_lines
 from eacl_jax.bulk import seen as bulk_seen
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.reading import Shard, Wanted, read_jsonl
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.bulk.tables import Table
@@ -27,7 +26,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.given import GivenFeatures
 from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import Prediction
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 ODD = [
     "🙂🏽",
@@ -44,10 +43,8 @@ ODD = [
 
 def read(kind, content, *, shard="1/1", resumed=None, size=100_000, **columns):
     """The items of an input."""
-    content = content.encode() if isinstance(content, str) else content
-    return list(
-        items(kind, Lines(io.BytesIO(content), "chats", resumed), shard=shard, size=size, **columns)
-    )
+    lines = lines_of(content, resumed=resumed)
+    return list(items(kind, lines, shard=shard, size=size, **columns))
 
 
 VOICE = {"voice": Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))}
@@ -70,7 +67,7 @@ VOICE = {"voice": Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))}
 )
 def test_features_in_fields_of_json_lines(fields, expected):
     record = {"id": "a", "utterances": [{"speaker": "Ann", "text": "hi", **fields}]}
-    lines = Lines(io.BytesIO(json.dumps(record).encode()), "chats")
+    lines = lines_of(json.dumps(record))
     (item,) = read_jsonl(lines, Wanted(lines, Shard(), size=9, most_past=9), VOICE)
     if isinstance(expected, str):
         assert item.dialogue is None
@@ -419,7 +416,7 @@ def test_tables_of_spreadsheets(content, coded):
 
 def test_other_columns_are_carried_through():
     content = "n,dialogue,speaker,text,emotion,,n,p(joy),utterance\n7,1,Ann,hi,joy,x,8,0.5,0\n"
-    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    table = Table(lines_of(content), {})
     (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
     assert item.dialogue.utterances[0].other == {"n": "7", "column 6": "x", "n 7": "8"}
     assert table.others == ("n", "column 6", "n 7")
@@ -453,7 +450,7 @@ def test_labels_of_answers_and_annotators_are_not_carried_through():
         "dialogue,speaker,text,emotion,emotions,annotations,confidence,n\n"
         "1,Ann,hi,joy,joy;anger,joy|,0.5,7\n"
     )
-    table = Table(Lines(io.BytesIO(content.encode()), "chats"), {})
+    table = Table(lines_of(content), {})
     (item,) = table.read(Wanted(table._lines, Shard(), size=10, most_past=0))
     assert item.dialogue.utterances[0].other == {"n": "7"}
     assert table.left_out == ["emotion", "emotions", "annotations", "confidence"]
@@ -466,7 +463,7 @@ def test_labels_of_answers_and_annotators_are_not_carried_through():
 def test_fields_that_do_not_come_back_are_noted():
     first = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 0.5, "n": 1}
     utterances = [first, ["Ben", "so"], {"speaker": "Ben", "text": "", "annotations": [["joy"]]}]
-    lines = Lines(io.BytesIO(json.dumps({"id": "1", "utterances": utterances}).encode()), "chats")
+    lines = lines_of(json.dumps({"id": "1", "utterances": utterances}))
     left_out = set()
     list(read_jsonl(lines, Wanted(lines, Shard(), size=10, most_past=0), left_out=left_out))
     assert left_out == {"emotion", "confidence", "annotations"}
@@ -474,7 +471,7 @@ def test_fields_that_do_not_come_back_are_noted():
 
 def test_labels_in_other_capitals_are_not_carried_through():
     content = "Dialogue_ID,Speaker,Utterance,Emotion\n1,Ann,hi,joy\n"
-    assert Table(Lines(io.BytesIO(content.encode()), "chats"), {}).left_out == ["Emotion"]
+    assert Table(lines_of(content), {}).left_out == ["Emotion"]
 
 
 def test_a_number_that_stands_for_an_id_may_be_another_dialogues():
@@ -590,7 +587,7 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
     assert joined(item.dialogue for item in found) == expected * 2
 
     def read(*after):
-        lines = Lines(io.BytesIO(content.encode()), "chats", *after)
+        lines = lines_of(content, "chats", *after)
         features = [GivenFeatures("voice", voice, "voice")]
         wanted = Wanted(lines, Shard(), size=size, most_past=1, other_features=features)
         return wanted, list(Table(lines, {}).read(wanted))
@@ -682,7 +679,7 @@ EXPORT = (
 
 def test_a_title_above_an_export_is_no_dialogue():
     for title, count in (("", 0), ("Chat with Ann\n", 1), ("Chat with Ann\n\n2 members\n\n", 2)):
-        lines, findings = Lines(io.BytesIO((title + EXPORT).encode()), "chats"), Findings()
+        lines, findings = lines_of(title + EXPORT), Findings()
         (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), findings)
         assert item.dialogue == read_transcript(title + EXPORT)
         assert (item.dialogue.id, item.end.dialogues) == ("1", 1)
@@ -697,7 +694,7 @@ def test_a_title_above_an_export_is_no_dialogue():
 
 def test_a_chat_of_notes_alone_leaves_no_utterance():
     text = "12/05/2024, 10:32 - Ben: <Media omitted>\n12/05/2024, 10:33 - Ann left\n"
-    lines, findings = Lines(io.BytesIO(text.encode()), "chats"), Findings()
+    lines, findings = lines_of(text), Findings()
     (item,) = read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), findings)
     assert item.dialogue is None
     assert "has no utterances" in item.problem
@@ -723,7 +720,7 @@ def test_lines_without_names_are_dialogues_where_no_export_is_below():
 
 def test_turns_with_blank_lines_between_are_reported():
     def sentences(*blocks):
-        lines, found = Lines(io.BytesIO("\n\n".join(blocks).encode()), "chats"), Findings()
+        lines, found = lines_of("\n\n".join(blocks)), Findings()
         list(read_txt(lines, Wanted(lines, Shard(), size=9, most_past=9), found))
         return found.sentences()
 

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.bulk import formats, writing
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.predict import predict
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import DURABLE, LABELS, Kernel, Killed, Stub, items, lose_power
+from tests.stubs.bulk import DURABLE, LABELS, Kernel, Killed, Stub, items, lines_of, lose_power
 
 DIALOGUES = 23
 
@@ -51,10 +50,14 @@ def run(
     with (
         source.open("rb") as file,
         writing.FileOutput(
-            output, {"of": settings}, header=written_as.header, restart=restart
+            output,
+            {"of": settings},
+            header=written_as.header,
+            restart=restart,
+            restart_named="restart",
         ) as goal,
     ):
-        lines = Lines(file, source.name, goal.journal.position)
+        lines = lines_of(file, source.name, goal.journal.position)
         options = {
             "stage": "stage_two",
             "on_long": "cut",
@@ -400,7 +403,9 @@ def test_output_that_is_there_is_replaced_at_the_end_only(
 
 
 def test_two_processes_do_not_write_one_output(source, tmp_path):
-    with writing.FileOutput(tmp_path / "out", {}, header=b"", restart=False):
+    with writing.FileOutput(
+        tmp_path / "out", {}, header=b"", restart=False, restart_named="restart"
+    ):
         left = files(tmp_path)
         for restart in (False, True):
             with pytest.raises(UserError, match="another process is writing"):

@@ -1,16 +1,13 @@
 """Chats of WeChat, LINE and KakaoTalk, names before tabs; and layouts that are refused."""
 
-import io
-
 import pytest
 
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.bulk.reading import Shard, Wanted
 from eacl_jax.bulk.transcripts import Findings, read_txt
 from eacl_jax.corpora.transcripts import read_line, read_transcript
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 LINE = """[LINE] Chat history with Ann
 Saved on: 2024/05/12 10:40
@@ -62,7 +59,7 @@ Yes
 def both(text: str) -> list[list[tuple[str, str]]]:
     """The same text as a transcript and as a file, which must give the same."""
     one = [[(u.speaker, u.text) for u in read_transcript(text).utterances]]
-    read = items("txt", Lines(io.BytesIO(text.encode()), "chat.txt"))
+    read = items("txt", lines_of(text, "chat.txt"))
     assert one == [[(u.speaker, u.text) for u in item.dialogue.utterances] for item in read]
     return one
 
@@ -103,13 +100,13 @@ def test_a_line_by_itself(line):
 
 
 def test_what_is_left_out_is_counted():
-    told, lines = Findings(), Lines(io.BytesIO(LINE.encode()), "chat.txt")
+    told, lines = Findings(), lines_of(LINE, "chat.txt")
     list(read_txt(lines, Wanted(lines, Shard.parse("1/1"), size=100, most_past=2), told))
     assert (told.titles, told.notes) == (3, 2)
 
 
 def test_blank_lines_end_dialogues_of_names_before_tabs():
-    read = items("txt", Lines(io.BytesIO(b"Ann\tSo\nBen\tOh!\n\nAnn\tNo\nCy\tYes!"), "chat.txt"))
+    read = items("txt", lines_of("Ann\tSo\nBen\tOh!\n\nAnn\tNo\nCy\tYes!", "chat.txt"))
     assert [len(item.dialogue.utterances) for item in read] == [2, 2]
 
 
@@ -170,7 +167,7 @@ def test_blank_lines_end_dialogues_of_names_before_tabs():
 def test_layouts_that_are_not_surely_read_are_refused(text, match):
     with pytest.raises(UserError, match=match):
         read_transcript(text)
-    read = list(items("txt", Lines(io.BytesIO(text.encode()), "chat.txt")))
+    read = list(items("txt", lines_of(text, "chat.txt")))
     assert read[0].problem
 
 

@@ -1,12 +1,10 @@
 """Dialogues that stand newest first, or in no order, are refused, however they come."""
 
-import io
 import json
 
 import pandas as pd
 import pytest
 
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.corpora import backwards, order
 from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.files import read_file
@@ -14,7 +12,7 @@ from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 NEWEST = ("2024-05-12T10:33:00Z", "2024-05-12T10:32:00Z", "2024-05-12T10:31:00Z")
 TOLD = "stands newest first, by 'created_at'"
@@ -111,9 +109,7 @@ def test_wherever_they_come_from(tmp_path):
         (tmp_path / f"a.{kind}").write_text(content)
         with pytest.raises(UserError, match=TOLD):
             read_file(tmp_path / f"a.{kind}")
-        (item,) = items(
-            kind, Lines(io.BytesIO(content.encode()), "chats", None), shard="1/1", size=9
-        )
+        (item,) = items(kind, lines_of(content), shard="1/1", size=9)
         assert TOLD in item.problem
     frame = pd.DataFrame(rows, columns=["dialogue", "speaker", "text", "emotion", "created_at"])
     talk = Dialogue("1", tuple(spoken(NEWEST)))
@@ -145,8 +141,8 @@ def test_wherever_they_come_from(tmp_path):
 @pytest.mark.parametrize("size", [4, 16, 1000])
 def test_a_table_in_pieces_is_looked_at_as_a_whole(minutes, found, size):
     rows = "".join(f"1,Ann,text {n},{60 * minute}\n" for n, minute in enumerate(minutes))
-    table = io.BytesIO(f"dialogue,speaker,text,time\n{rows}".encode())
-    *pieces, last = items("csv", Lines(table, "chats", None), size=size)
+    table = f"dialogue,speaker,text,time\n{rows}"
+    *pieces, last = items("csv", lines_of(table), size=size)
     assert len(pieces) == (18 - 1) // size
     assert not any(piece.problem for piece in pieces)
     assert bool(last.problem) == bool(found)
@@ -175,7 +171,7 @@ def test_lines_that_are_numbered_do_not_say_the_order(tmp_path):
         read_file(tmp_path / "a.csv")
     with pytest.raises(UserError, match=TOLD):
         read_dialogues(pd.DataFrame(rows, columns=names))
-    (item,) = items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=9)
+    (item,) = items("csv", lines_of(table), size=9)
     assert TOLD in item.problem
 
 
@@ -264,7 +260,7 @@ def readings(tmp_path, header, numbers):
     (tmp_path / "a.csv").write_text(table)
 
     def in_pieces():
-        found = list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2))
+        found = list(items("csv", lines_of(table), size=2))
         if problem := "".join(item.problem for item in found):
             raise UserError(problem)
         return [u for item in found for u in item.dialogue.utterances]
@@ -357,10 +353,8 @@ def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch
     readings = [
         lambda: read_file(tmp_path / "a.csv"),
         lambda: read_file(tmp_path / "a.jsonl"),
-        lambda: list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2)),
-        lambda: list(
-            items("jsonl", Lines(io.BytesIO(json.dumps(record).encode()), "chats", None), size=2)
-        ),
+        lambda: list(items("csv", lines_of(table), size=2)),
+        lambda: list(items("jsonl", lines_of(json.dumps(record)), size=2)),
         lambda: read_dialogues(frame),
         lambda: read_dialogues(record),
         lambda: read_dialogues([record]),
@@ -394,7 +388,7 @@ def test_what_numbers_no_utterances_tells_no_annotators(tmp_path, name, numbers,
     (tmp_path / "a.csv").write_text(table)
 
     def in_pieces():
-        for item in items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=9):
+        for item in items("csv", lines_of(table), size=9):
             if item.problem:
                 raise UserError(item.problem)
 

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.transcripts import NOBODY
 from eacl_jax.data.inputs import read_dialogues, read_labels
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 ANN, BEN = Utterance("Ann", "I got it!"), Utterance("Ben", "The flat?")
 BOTH = (ANN, BEN)
@@ -57,7 +56,7 @@ def test_blanks_around_speakers_and_texts_go_in_every_form(given, tmp_path):
         tmp_path / "a.csv", index=False
     )
     with open(tmp_path / "a.csv", "rb") as file:
-        (row,) = items("csv", Lines(file, "a.csv", None))
+        (row,) = items("csv", lines_of(file, "a.csv"))
     (found,), _ = read_dialogues(given)
     (written,) = read_file(tmp_path / "a.csv", annotated=False)
     assert found == row.dialogue == written.dialogue

@@ -1,13 +1,11 @@
 """What the `run.py` of an ONNX program reads of a file is what the library reads of it, or nothing."""
 
-import io
 from pathlib import Path
 
 import pytest
 
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.export import standalone_onnx
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 PLAIN = [
     "Ann: hi",
@@ -105,7 +103,7 @@ ODD = [
 
 def library(content: bytes) -> list[list[tuple[str, str]]]:
     """The dialogues that `eacl predict` reads of a text."""
-    read = items("txt", Lines(io.BytesIO(content), "chat.txt"))
+    read = items("txt", lines_of(content, "chat.txt"))
     return [[(each.speaker, each.text) for each in item.dialogue.utterances] for item in read]
 
 

@@ -15,7 +15,7 @@ import pytest
 from eacl_jax import Dialogue, EmotionRecognizer, Utterance
 from eacl_jax.data.pipeline import evaluation_batches
 from eacl_jax.errors import UserError
-from eacl_jax.export import standalone
+from eacl_jax.export import standalone_prompts
 from eacl_jax.export.parts import prompt_form
 from eacl_jax.export.stablehlo import export_stablehlo
 from tests.stubs.recognizers import (
@@ -227,7 +227,9 @@ def test_prompts_are_the_recognizers(readout) -> None:
     for dialogue in [*DIALOGUES, *drawn]:
         utterances = [(u.speaker, u.text) for u in dialogue.utterances]
         for number, example in enumerate(original.examples([dialogue]), start=1):
-            tokens, column, cut, unknown = standalone.prompt(encode, utterances[:number], form)
+            tokens, column, cut, unknown = standalone_prompts.prompt(
+                encode, utterances[:number], form
+            )
             assert tokens == example.tokens.tolist()
             assert (column, cut, unknown) == (
                 example.readout,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from eacl_jax.errors import UserError
-from eacl_jax.files.records import bounded, build, decode, read_json
+from eacl_jax.files.records import bounded, build, decode, plain, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,23 @@ def test_values_become_what_their_fields_are():
     assert built == Outer(
         name="x", scales={"one": 2.0}, inner=Inner(0.0), labels=("a",), anything={"k": [1]}
     )
+
+
+def test_plain_values_are_built_again():
+    made = Outer(name="x", scales={"one": 2.0}, labels=("a",), anything={"k": (1, Inner())})
+    found = plain(made)
+    assert json.loads(json.dumps(found)) == found
+    assert "note" not in found  # None, as it is where nobody says anything else
+    assert found["anything"] == {"k": [1, {"share": 0.5}]}
+    problems: list[str] = []
+    expected = dataclasses.replace(made, anything=found["anything"])
+    assert build(Outer, found, "file", problems) == expected
+    assert not problems
+
+
+def test_none_that_has_to_be_said_stays():
+    found = dataclasses.make_dataclass("Found", [("score", "float | None"), ("by", dict)])
+    assert plain(found(None, {"a": None})) == {"score": None, "by": {"a": None}}
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def make_run(
         "predictions": predictions,
         "representations": representations,
         "anchors": anchors,
+        "probabilities": None,
+        "thresholds": (),
     }
 
 

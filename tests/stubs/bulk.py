@@ -2,14 +2,15 @@
 kills.
 """
 
+import io
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from eacl_jax.bulk import reading, tables, transcripts
-from eacl_jax.bulk.lines import Lines
+from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
@@ -82,6 +83,15 @@ class Stub:
         return Look(len(found), sum("ß" in text for text in found))
 
 
+def lines_of(
+    content: str | bytes | BinaryIO, name: str = "chats", resumed: Position | None = None
+) -> Lines:
+    """The lines of an input, from what is in it or a file that is open."""
+    content = content.encode() if isinstance(content, str) else content
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    return Lines(file, name, resumed, restart="restart")
+
+
 def items(
     kind: str, lines: Lines, *, shard: str = "1/1", size: int = 1000, **columns: str
 ) -> Iterator[reading.Item]:
@@ -89,7 +99,9 @@ def items(
     wanted = reading.Wanted(lines, reading.Shard.parse(shard), size=size, most_past=PAST)
     if kind == "csv":
         return tables.Table(lines, columns).read(wanted)
-    return {"jsonl": reading.read_jsonl, "txt": transcripts.read_txt}[kind](lines, wanted)
+    if kind == "txt":
+        return transcripts.read_txt(lines, wanted, transcripts.Findings())
+    return reading.read_jsonl(lines, wanted)
 
 
 class Killed(BaseException):
