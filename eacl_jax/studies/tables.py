@@ -143,6 +143,8 @@ def _estimate(name: str, found: Estimate) -> dict[str, float | None]:
         f"{name}_deviation": found.deviation,
         f"{name}_low": found.low,
         f"{name}_high": found.high,
+        # Where it may be why there is no interval.
+        **({f"{name}_undefined": found.undefined} if found.undefined else {}),
     }
 
 

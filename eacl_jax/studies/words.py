@@ -11,7 +11,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import encoder_name
 from eacl_jax.reports.names import drawn_words
 from eacl_jax.studies.pairs import PAIRS_F1
-from eacl_jax.studies.statistics import LEVEL, Estimate
+from eacl_jax.studies.statistics import LEVEL, MOST_UNDEFINED, Difference, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
 
 DASH = "–"
@@ -70,7 +70,7 @@ def compared_words(found: Comparison) -> str:
 
 
 def mean_words(found: Estimate) -> str:
-    """`62.10 ± 0.40`; the mean alone for one seed."""
+    """`62.10 ± 0.40`; the mean alone for one seed, a dash for none."""
     spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
     return f"{number(found.mean)}{spread}"
 
@@ -132,7 +132,8 @@ def verdict(found: Comparison) -> str:
     points = f"{signed(difference.mean)} points of {measure}"
     seeds = count(len(found.seeds), "seed")
     if difference.p is None:
-        return f"{points} ({seeds}); whether that is more than chance cannot be stated."
+        why = f": {_without_pair(difference)}" if difference.undefined else ""
+        return f"{points} ({seeds}); whether that is more than chance cannot be stated{why}."
     interval = f"{LEVEL}% interval {interval_words(difference.low, difference.high)}"
     corrected = f"{p_value(found.p_holm)} by Holm’s correction"
     if models_differ(found) and seeds_may_explain(found):
@@ -156,6 +157,13 @@ def verdict(found: Comparison) -> str:
         always = "both seeds" if len(found.seeds) == 2 else f"all {seeds}"
         seeds = f"{way} in {always if often == len(found.seeds) else f'{often} of {seeds}'}"
     return f"{way}: {points}, {interval}, {seeds}, {corrected}."
+
+
+def _without_pair(found: Difference | Estimate) -> str:
+    return (
+        f"in {number(found.undefined, 1)}% of the draws of test dialogues a pair has no utterance"
+        " of one of its labels"
+    )
 
 
 def _of_seeds(found: Comparison) -> str:
@@ -261,13 +269,15 @@ def reference(table: Table, rows: Sequence[Row]) -> Row | None:
 
 def best(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows of the highest mean on test, several where they show the same number; none where
-    there is one row, which is no best, or where rows were tested on different things.
+    there is one row with a mean, which is no best, or where rows were tested on different things.
     """
     if len(rows) < 2 or len(by_test(rows)) > 1:
         return []
-    means = [row.scores["test"][measure].mean for row in rows]
-    highest = number(max(means))
-    return [row for row, mean in zip(rows, means, strict=True) if number(mean) == highest]
+    means = [(row, mean) for row in rows if (mean := row.scores["test"][measure].mean) is not None]
+    if len(means) < 2:
+        return []
+    highest = number(max(mean for _, mean in means))
+    return [row for row, mean in means if number(mean) == highest]
 
 
 def is_best(rows: Sequence[Row], row: Row, measure: str) -> bool:
@@ -382,12 +392,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found += _not_comparable(groups) + _chosen(rows)
     if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
-    if PAIRS_F1 in table.measures and row.similar:
-        pairs = "; ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
-        found.append(
-            f"{heading(PAIRS_F1, rows)}: mean over the pairs ({pairs}) of both labels’ F1, where"
-            " only their utterances are asked and only they can be answered."
-        )
+    found += _pairs_words(rows) if PAIRS_F1 in table.measures else []
     if "micro_f1" in table.measures and row.excluded_label:
         found.append(
             f"{heading('micro_f1', rows)} is that of all other labels together: what is annotated"
@@ -402,6 +407,27 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found += _fewer_seeds(table, rows) + _absent_labels(table, rows)
     found += list(dict.fromkeys(limit for each in rows for limit in each.limits))
     return found
+
+
+def _pairs_words(rows: Sequence[Row]) -> list[str]:
+    """Of which pairs F1 is the mean: those with test utterances of both labels."""
+    pairs = dict.fromkeys(
+        (pair.first, pair.second) for row in rows for pair in row.similar if pair.f1 is not None
+    )
+    named = heading(PAIRS_F1, rows)
+    if not pairs:
+        return [f"{named}: there is none, as no pair has test utterances of both its labels."]
+    named_pairs = "; ".join(f"{first} and {second}" for first, second in pairs)
+    found = max((row.scores["test"][PAIRS_F1] for row in rows), key=lambda each: each.undefined)
+    return [
+        f"{named}: mean over the pairs ({named_pairs}) of both labels’ F1, where only their"
+        " utterances are asked and only they can be answered.",
+        *(
+            [f"There is no interval of it: {_without_pair(found)}."]
+            if found.undefined > MOST_UNDEFINED
+            else []
+        ),
+    ]
 
 
 def _fewer_seeds(table: Table, rows: Sequence[Row]) -> list[str]:

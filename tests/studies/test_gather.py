@@ -330,6 +330,7 @@ def test_the_file_is_json(ablation, tmp_path):
         "low",
         "high",
         "values",
+        "undefined",
     }
     assert read["comparisons"][0]["first"] == {"variant": "as published", "stage": "stage_two"}
 

@@ -14,7 +14,7 @@ from eacl_jax.studies import figures, sections, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
-from eacl_jax.studies.tables import latex, markdown
+from eacl_jax.studies.tables import latex, markdown, rows_csv
 from tests.stubs.study import make_study
 from tests.stubs.toys import make_config
 
@@ -335,3 +335,47 @@ def test_intervals_are_spoken_of_where_there_are_some(dialogues, intervals, tmp_
     ):
         assert {promise: promise in text for promise in some} == dict.fromkeys(some, intervals)
     assert ("5 test dialogues: there is no interval and no p-value" in html) != intervals
+
+
+def test_what_there_is_no_score_of_has_a_dash_and_a_reason(tmp_path, monkeypatch):
+    """Disgust and fear are neither annotated nor answered, so that no similar pair is whole."""
+    monkeypatch.setattr(statistics, "DRAWS", 100)
+    study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=6)
+    few = [dataclasses.replace(run, outputs=without_labels(run.outputs, (5, 6))) for run in runs]
+    found = gather(dataclasses.replace(study, measures=("similar_pairs_f1", "macro_f1")), few)
+    html = page_of(found, tmp_path)
+    reason = "Similar pairs F1: there is none, as no pair has test utterances of both its labels."
+    for text in (html, markdown(found), latex(found)):
+        assert reason in text
+    assert '<td class="number">–</td>' in html
+    assert "| hot | – | " in markdown(found)
+    assert "A dash: no test utterance has the label, and none was answered it." in html
+    assert "cannot be compared: no pair of similar labels has test utterances of both." in html
+    rows = words.shown_rows(found, "meld")
+    assert not words.best(rows, "similar_pairs_f1")
+    (drawn,) = figures.draw_labels(LIGHT, rows, "f1").axes
+    assert [text.get_text() for text in drawn.texts][5:7] == ["–", "–"]
+    csv = rows_csv(found).splitlines()
+    assert (
+        dict(zip(csv[0].split(","), csv[1].split(","), strict=False))["test_f1_mean of fear"] == ""
+    )
+    # Where some draws lack a label of a pair there is no interval, and no p-value.
+    some = gather(dataclasses.replace(study, measures=("similar_pairs_f1",)), runs)
+    assert re.search(
+        r"There is no interval of it: in \d+\.\d% of the draws of test", page_of(some, tmp_path)
+    )
+    assert "cannot be stated: in " in page_of(some, tmp_path)
+
+
+def without_labels(outputs, labels):
+    """Outputs in which neutral stands for some labels, as annotated and as answered."""
+
+    def split(of):
+        def kept(values):
+            return np.where(np.isin(values, labels), 0, values)
+
+        answers = {stage: kept(each) for stage, each in of.answers.items()}
+        return dataclasses.replace(of, gold=kept(of.gold), answers=answers)
+
+    splits = {name: split(of) for name, of in outputs.splits.items()}
+    return dataclasses.replace(outputs, splits=splits)
