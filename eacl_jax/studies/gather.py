@@ -233,7 +233,7 @@ def _row_of_runs(
     return Row(
         stage=str(stage),
         planned=len(study.seeds),
-        epochs=tuple(each.best_epoch for each in scored),
+        epochs=tuple(each.mean_of or (each.best_epoch,) for each in scored),
         calibration_error={
             split: float(np.mean([each[split] for each in errors]))
             for split in ("dev", "test")

@@ -11,7 +11,7 @@ from eacl_jax.studies.similar import Similar
 from eacl_jax.studies.statistics import DRAWS, LEVEL, Difference, Estimate
 
 FILE = "study.json"
-FORMAT = "eacl_jax study 2"
+FORMAT = "eacl_jax study 3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Row:
       dialogues, utterances: of test.
       scores: by split and measure.
       labels: of test.
-      epochs: chosen, by seed.
+      epochs: chosen, by seed: one, or those whose weights' mean was chosen.
       calibration_error: expected calibration error by split, mean over seeds.
       similar: pairs of similar emotions on test, means over seeds.
       smallest_angle: between anchors of different labels in degrees, mean over seeds.
@@ -95,7 +95,7 @@ class Row:
     scores: Mapping[str, Mapping[str, Estimate]]
     labels: tuple[LabelScores, ...]
     excluded_label: str = ""
-    epochs: tuple[int, ...] = ()
+    epochs: tuple[tuple[int, ...], ...] = ()
     calibration_error: Mapping[str, float] = dataclasses.field(default_factory=dict)
     similar: tuple[Similar, ...] = ()
     smallest_angle: float | None = None

@@ -102,7 +102,7 @@ def _cells(row: Row) -> dict[str, Any]:
         "chosen_on": row.chosen_on,
         "chosen_by": row.chosen_by,
         "excluded_label": row.excluded_label,
-        "epochs": " ".join(map(str, row.epochs)),
+        "epochs": " ".join("+".join(map(str, chosen)) for chosen in row.epochs),
         "test_dialogues": row.dialogues,
         "test_utterances": row.utterances,
     }

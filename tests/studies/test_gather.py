@@ -52,7 +52,7 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     _, runs, table = ablation
     row = next(r for r in table.rows if (r.corpus, r.variant) == ("meld", "random anchors"))
     mine = [r.results.stage_one for r in runs if r.cell.variant == row.variant][:3]
-    assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, (3, 4, 5))
+    assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, ((3,), (4,), (5,)))
     for split in ("dev", "test"):
         for name, found in row.scores[split].items():
             assert found.low < found.mean < found.high
@@ -323,7 +323,7 @@ def test_the_file_is_json(ablation, tmp_path):
     *_, table = ablation
     write_study(tmp_path, table)
     read = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
-    assert read["format"] == "eacl_jax study 2"
+    assert read["format"] == "eacl_jax study 3"
     assert read["rows"][0]["scores"]["test"]["macro_f1"].keys() == {
         "mean",
         "deviation",
@@ -436,6 +436,18 @@ def test_answers_on_other_corpora_are_compared_where_there_are_any():
     # Before that run is complete, a note says that it is not.
     notes = [c.note for c in gather(study, runs).comparisons if c.second[0] == named]
     assert notes == ["no seed is complete on both sides"] * 2
+
+
+def test_the_epochs_are_those_that_were_chosen():
+    """The best single one, or those whose mean was better."""
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    results = runs[0].results
+    mean = dataclasses.replace(results.stage_one, mean_of=(2, 3, 4))
+    soup = dataclasses.replace(runs[0], results=dataclasses.replace(results, stage_one=mean))
+    table = gather(study, [soup, *runs[1:]])
+    assert [row.epochs for row in table.rows[:2]] == [((2, 3, 4), (4,)), ((3,), (4,))]
+    first, second, *_ = csv.DictReader(io.StringIO(rows_csv(table)))
+    assert (first["epochs"], second["epochs"]) == ("2+3+4 4", "3 4")
 
 
 def test_which_split_chose_and_micro_f1():
