@@ -1,6 +1,9 @@
 """This machine's processors, and the process that this is."""
 
+import contextlib
 import os
+import platform
+from pathlib import Path
 
 from eacl_jax.errors import UserError
 
@@ -10,6 +13,19 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The model of its processors, "AMD EPYC 9B14"; their kind, "aarch64", where that is not
+    told.
+    """
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return " ".join(value.split())
+    return platform.processor() or platform.machine()
 
 
 class Threads:

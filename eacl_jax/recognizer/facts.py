@@ -47,6 +47,16 @@ _ELSEWHERE = (
 )
 
 
+def encoder_name(where: str) -> str:
+    """A hub id or `package:NAME/FOLDER` as it is, of a folder its name: the folders above it are
+    nobody else's business.
+    """
+    local = Path(where).expanduser()
+    folder = local.is_absolute() or local.is_dir()
+    alone = stores.address_of(where) or (not where.startswith(_PACKAGE) and folder)
+    return local.name if alone else where
+
+
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What a card says of the run that a recognizer comes from.
@@ -120,12 +130,8 @@ class Facts:
           results: of it.
           also, pieces: see the attributes.
         """
-        taxonomy = corpus.taxonomy
-        where = config.encoder.path
-        local = Path(where).expanduser()
-        # The folders above one are nobody else's business.
-        alone = stores.address_of(where) or (not where.startswith(_PACKAGE) and local.is_dir())
-        named = local.name if alone else where
+        taxonomy, where = corpus.taxonomy, config.encoder.path
+        named = encoder_name(where)
         return cls(
             corpus=corpus.name,
             encoder=named,

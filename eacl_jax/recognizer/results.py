@@ -253,7 +253,7 @@ class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
     reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
     are with it. `abstention`: None where an utterance may have several labels. `excluded_label`:
-    the one that micro F1 leaves out; empty where it leaves none out, or is not measured.
+    the one that micro F1 leaves out; None where it leaves none out, or is not measured.
     """
 
     corpus: str
@@ -265,7 +265,7 @@ class Results:
     modalities: ModalitiesResults | None = None
     sequence: SequenceResults | None = None
     abstention: Abstention | None = None
-    excluded_label: str = ""
+    excluded_label: str | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""

@@ -64,12 +64,15 @@ class Answered:
 
     @functools.cached_property
     def pairs(self) -> Int[np.ndarray, "D P 2 2"] | None:
-        """`pair_counts` of the similar pairs that are asked for; None where none are."""
+        """`pair_counts` of the similar pairs that are asked for and have utterances of both labels,
+        the same ones whichever dialogues are drawn; None where none are asked for.
+        """
         found = pairs_among(self.labels, self.asked_pairs)
         if self.scores is None or not found:
             return None
         indices = [(self.labels.index(one), self.labels.index(other)) for one, other in found]
-        return pair_counts(indices, self.gold, self.scores, self.dialogues)
+        counts = pair_counts(indices, self.gold, self.scores, self.dialogues)
+        return counts[:, (counts.sum(axis=(0, 3)) > 0).all(axis=1)]
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -93,7 +96,7 @@ class Answered:
         return scoring.margins(self.counts.sum(0))[2]
 
     def score(self, measure: str) -> np.ndarray:
-        """One number, or of a label's score [C].
+        """One number, or of a label's score [C]; NaN where there is no such score, as it is 0 / 0.
 
         Raises:
           ValueError: it is none of `measures`.
@@ -152,7 +155,7 @@ def estimates(group: Sequence[Answered], measure: str) -> list[Estimate]:
 def mean_drawn(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "B ..."] | None:
     """The measure's mean over seeds in each draw; None where there is nothing to draw from."""
     drawn = drawn_by_seed(group, measure)
-    return None if drawn is None else drawn.mean(axis=0, dtype=np.float64)
+    return None if drawn is None else statistics.known_mean(drawn)
 
 
 def drawn_by_seed(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "S B ..."] | None:

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, drawn_by_seed
@@ -84,12 +86,12 @@ def _pair(
     elif not all(a.asked_like(b) for a, b in zip(first, second, strict=True)):
         note = "the sides answered different test utterances or labels"
     else:
-        difference = statistics.difference(
-            [float(each.score(measure)) for each in first],
-            [float(each.score(measure)) for each in second],
-            drawn_by_seed(first, measure),
-            drawn_by_seed(second, measure),
-        )
+        before, after = ([float(each.score(measure)) for each in side] for side in (first, second))
+        if np.isnan([before, after]).any():
+            note = "no pair of similar labels has test utterances of both"
+        else:
+            drawn = (drawn_by_seed(side, measure) for side in (first, second))
+            difference = statistics.difference(before, after, *drawn)
     left_out = [each.left_out for side in group for each in side.values()]
     return Comparison(
         corpus,

@@ -74,20 +74,27 @@ def draw_scores(theme: Theme, rows: Sequence[Row], measure: str, reference: Row 
     """
     figure, axes = _rows_figure(wrapped([words.row_name(row) for row in rows]), SCORES_WIDTH)
     found = [row.scores["test"][measure] for row in rows]
-    if reference is not None:
-        mean = reference.scores["test"][measure].mean
+    mean = None if reference is None else reference.scores["test"][measure].mean
+    if mean is not None:
         axes.axvline(mean, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 3)))
     for number, (row, each) in enumerate(zip(rows, found, strict=True)):
         colour = theme.after if words.is_best(rows, row, measure) else theme.ink
         _whisker(axes, each, number, colour)
-        for value in each.values if len(each.values) > 1 else ():
+        for value in _several(each):
             axes.plot(value, number + 0.26, marker=".", markersize=5, color=theme.muted)
     axes.set_xlabel(f"{words.drawn_measure(measure, rows)} on test, %")
     _beside(axes, [words.mean_words(each) for each in found], "mean ± deviation")
     return figure
 
 
+def _several(found: Estimate) -> list[float]:
+    """The seeds' values; none of one seed, which is the mean."""
+    return [value for value in found.values if value is not None and len(found.values) > 1]
+
+
 def _whisker(axes: Axes, found: Estimate, row: float, colour: str) -> None:
+    if found.mean is None:
+        return
     if found.low is not None and found.high is not None:
         axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
     axes.plot(found.mean, row, marker="o", markersize=8, color=colour)
@@ -100,7 +107,8 @@ def draw_labels(theme: Theme, rows: Sequence[Row], score: str) -> Figure:
       score: "f1", "precision" or "recall".
     """
     names = wrapped([words.row_name(row) for row in rows])
-    values = np.array([[getattr(each, score).mean for each in row.labels] for row in rows])
+    means = [[getattr(each, score).mean for each in row.labels] for row in rows]
+    values = np.array(means, np.float64)  # None becomes NaN
     if len(rows[0].labels) > WIDE:
         return _table_figure(theme, values.T, _beside_labels(rows[0]), names, scale=100.0)
     return _table_figure(theme, values, names, label_heads(rows[0]), scale=100.0)
@@ -322,7 +330,8 @@ def draw_cost(theme: Theme, rows: Sequence[Row], measure: str, cost: str) -> Fig
         found, x = row.scores["test"][measure], across[number]
         if found.low is not None and found.high is not None:
             axes.plot([x, x], [found.low, found.high], color=colour, linewidth=1.2, alpha=0.6)
-        axes.plot(x, found.mean, marker=marker, markersize=9, color=colour)
+        if found.mean is not None:
+            axes.plot(x, found.mean, marker=marker, markersize=9, color=colour)
         keys.append(
             Line2D(
                 [], [], linestyle="", marker=marker, markersize=8, color=colour, label=" " + name
@@ -354,9 +363,10 @@ def draw_curve(theme: Theme, curve: Curve, measure: str) -> Figure:
     found = [row.scores["test"][measure] for _, row in curve.points]
     low, high = (np.array([getattr(e, end) for e in found], np.float64) for end in ("low", "high"))
     axes.fill_between(x, low, high, color=theme.after, alpha=0.18, linewidth=0)
-    axes.plot(x, [each.mean for each in found], color=theme.after, linewidth=2, marker="o")
+    means = np.array([each.mean for each in found], np.float64)
+    axes.plot(x, means, color=theme.after, linewidth=2, marker="o")
     for value, each in zip(x, found, strict=True):
-        seeds = each.values if len(each.values) > 1 else ()
+        seeds = _several(each)
         axes.plot([value] * len(seeds), seeds, linestyle="", marker=".", color=theme.muted)
     if min(x) > 0 and max(x) >= 20 * min(x):
         axes.set_xscale("log")

@@ -15,6 +15,7 @@ from eacl_jax.recognizer.results import Results
 from eacl_jax.studies import statistics
 from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
+from eacl_jax.studies.computed import computed_elsewhere
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.pairs import MEASURES, PAIRS_F1, pairs_among
 from eacl_jax.studies.same_answers import same_answers
@@ -124,6 +125,7 @@ def gather(
             rows.append(row_of_answers(group, planned=len(study.seeds)))
     _check_measures(study, rows)
     others = [each.variant for each in answers if each.variant not in study.variants]
+    settings = {corpus: _settings(study, corpus) for corpus in study.corpora}
     most_frequent = {
         (each.cell.corpus, each.cell.variant): each.results.always_most_frequent.label
         for each in cells
@@ -136,12 +138,17 @@ def gather(
         axes=study.axes,
         seeds=study.seeds,
         measures=study.measures,
-        settings={corpus: _settings(study, corpus) for corpus in study.corpora},
+        settings={corpus: differing for corpus, (differing, _) in settings.items()},
         rows=tuple(rows),
         comparisons=compare(study, groups),
         failed=dict(failed or {}),
         missing=tuple(missing),
-        notes=(*study.notes, *same_answers(study, groups, most_frequent)),
+        notes=(
+            *study.notes,
+            *same_answers(study, groups, most_frequent),
+            *computed_elsewhere(rows),
+        ),
+        common_settings={corpus: common for corpus, (_, common) in settings.items()},
     )
 
 
@@ -226,7 +233,7 @@ def _row_of_runs(
     return Row(
         stage=str(stage),
         planned=len(study.seeds),
-        epochs=tuple(each.best_epoch for each in scored),
+        epochs=tuple(each.mean_of or (each.best_epoch,) for each in scored),
         calibration_error={
             split: float(np.mean([each[split] for each in errors]))
             for split in ("dev", "test")
@@ -316,6 +323,14 @@ def _mean_cost(costs: Sequence[Cost]) -> CostMeans | None:
         seconds=_mean([None if cost.resumed else cost.seconds for cost in costs]),
         peak_bytes=max((c.peak_bytes for c in costs if c.peak_bytes is not None), default=None),
         devices=tuple(dict.fromkeys(cost.device for cost in costs)),
+        processors=tuple(dict.fromkeys(cost.processor for cost in costs if cost.processor)),
+        versions=tuple(
+            dict.fromkeys(
+                ", ".join(f"{name} {version}" for name, version in cost.versions.items())
+                for cost in costs
+                if cost.versions
+            )
+        ),
     )
 
 
@@ -341,8 +356,8 @@ def _check_measures(study: Study, rows: Sequence[Row]) -> None:
                 )
 
 
-def _settings(study: Study, corpus: str) -> dict[str, dict[str, Any]]:
-    """By variant, the settings in which variants of one corpus differ."""
+def _settings(study: Study, corpus: str) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """By variant, the settings in which variants of one corpus differ; and all others."""
     flat: dict[str, dict[str, Any]] = {}
     for cell in study.cells:
         if cell.corpus == corpus:
@@ -353,9 +368,13 @@ def _settings(study: Study, corpus: str) -> dict[str, dict[str, Any]]:
         for name, value in settings.items()
         if name != "seed" and any(other.get(name) != value for other in flat.values())
     }
-    return {
+    differing = {
         variant: {name: value for name, value in settings.items() if name in differ}
         for variant, settings in flat.items()
+    }
+    first = next(iter(flat.values()), {})
+    return differing, {
+        name: value for name, value in first.items() if name not in {*differ, "seed"}
     }
 
 

@@ -21,9 +21,10 @@ def describe_given(
     *,
     load: Callable[[DataConfig], Corpus],
     identify: Callable[[EncoderConfig], Mapping[str, str]],
-) -> tuple[dict[tuple[str, str], dict[str, Any]], list[str]]:
-    """By (corpus, variant), what its runs are given, as `run_folder.describe` gives it; and a note
-    for each corpus of `data.also` of which dialogues are left out.
+) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[tuple[str, str], frozenset[str]], list[str]]:
+    """By (corpus, variant), what its runs are given, as `run_folder.describe` gives it, and which
+    labels its test utterances have; and a note for each corpus of `data.also` of which dialogues
+    are left out.
 
     Args:
       cells: of the study.
@@ -43,7 +44,7 @@ def describe_given(
     beside = _Once(read_others, problems)
     ask = _Once(teachers.identify, problems)
     described: dict[tuple[DataConfig, EncoderConfig, bool, tuple[str, ...]], dict[str, Any]] = {}
-    given, notes = {}, []
+    given, tested, notes = {}, {}, []
     for cell in cells:
         data, encoder = cell.config.data, cell.config.encoder
         corpus = read.get(data, f"corpus {cell.corpus!r}")
@@ -75,7 +76,13 @@ def describe_given(
                 teachers=asked,
             )
         given[cell.corpus, cell.variant] = described[key]
-    return given, list(dict.fromkeys(notes))
+        tested[cell.corpus, cell.variant] = frozenset(
+            label
+            for dialogue in corpus.splits["test"]
+            for utterance in dialogue.utterances
+            for label in utterance.labels
+        )
+    return given, tested, list(dict.fromkeys(notes))
 
 
 def other_tests(study: Study, given: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:

@@ -2,7 +2,7 @@
 an utterance has one label, or may have several.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eacl_jax.studies.definition import Cell, Study
@@ -15,6 +15,7 @@ def check_measures(
     given: Mapping[tuple[str, str], Mapping[str, Any]],
     problems: list[str],
     pairs: Pairs = PAIRS,
+    tested: Mapping[tuple[str, str], Iterable[str]] | None = None,
 ) -> None:
     """Notes the measures that a run cannot give.
 
@@ -24,6 +25,7 @@ def check_measures(
       given: what the runs are given, by (corpus, variant), where it is known (`Study.given`).
       problems: a line for each is added here.
       pairs: of similar labels.
+      tested: the labels of test utterances, as `given`.
     """
     several = several_labels(given)
     one = dict.fromkeys(
@@ -39,7 +41,7 @@ def check_measures(
             if (corpus, variant) in several
         ]
     if PAIRS_F1 in measures:
-        problems += _without_pairs(given, pairs)
+        problems += _without_pairs(given, pairs, tested or {})
     if "micro_f1" not in measures:
         return
     without = dict.fromkeys(
@@ -87,18 +89,31 @@ def check_pairs(
     ]
 
 
-def _without_pairs(given: Mapping[tuple[str, str], Mapping[str, Any]], pairs: Pairs) -> list[str]:
-    named = ", ".join(f"{one} and {other}" for one, other in pairs)
-    without = [
-        (corpus, ", ".join(found["labels"]))
-        for (corpus, _), found in given.items()
-        if not pairs_among(found["labels"], pairs)
-    ]
-    return [
-        f"corpus {corpus!r}: {PAIRS_F1} is of pairs of similar labels ({named}), of which there is"
-        f" none among {labels}; name the study's `pairs`."
-        for corpus, labels in dict.fromkeys(without)
-    ]
+def _without_pairs(
+    given: Mapping[tuple[str, str], Mapping[str, Any]],
+    pairs: Pairs,
+    tested: Mapping[tuple[str, str], Iterable[str]],
+) -> list[str]:
+    def listed(some: Pairs) -> str:
+        return ", ".join(f"{one} and {other}" for one, other in some)
+
+    problems = []
+    for side, found in given.items():
+        here = pairs_among(found["labels"], pairs)
+        there = pairs_among(tuple(tested.get(side, found["labels"])), pairs)
+        if not here:
+            problems.append(
+                f"corpus {side[0]!r}: {PAIRS_F1} is of pairs of similar labels ({listed(pairs)}),"
+                f" of which there is none among {', '.join(found['labels'])}; name the study's"
+                " `pairs`."
+            )
+        elif not there:
+            problems.append(
+                f"corpus {side[0]!r}: {PAIRS_F1} is of pairs of similar labels, and none of them"
+                f" here ({listed(here)}) has test utterances of both labels; leave the measure out,"
+                " or name other `pairs`."
+            )
+    return list(dict.fromkeys(problems))
 
 
 def check_answers(study: Study, problems: list[str]) -> None:

@@ -199,6 +199,11 @@ _LABELS = (
     ("precision", "Precision", "Of the answers with the label, percent right."),
     ("recall", "Recall", "Of the utterances with the label, percent found."),
 )
+_DASHES = {
+    "f1": " A dash: no test utterance has the label, and none was answered it.",
+    "precision": " A dash: none was answered it.",
+    "recall": " A dash: no test utterance has it.",
+}
 
 
 def _labels(show: _Figures, rows: Sequence[Row]) -> str:
@@ -209,7 +214,7 @@ def _labels(show: _Figures, rows: Sequence[Row]) -> str:
                 f"labels {score} {number or ''}",
                 lambda theme, some=some, score=score: figures.draw_labels(theme, some, score),  # type: ignore[misc]
                 heading=f"{name} of each label",
-                caption=caption,
+                caption=caption + (_DASHES[score] if _has_dashes(some, score) else ""),
                 width=figures.labels_width(some),
                 shrinks=False,
             )
@@ -222,6 +227,10 @@ def _labels(show: _Figures, rows: Sequence[Row]) -> str:
         "<details><summary>Precision and recall of each label</summary>"
         f"{''.join(others)}</details>"
     )
+
+
+def _has_dashes(rows: Sequence[Row], score: str) -> bool:
+    return any(getattr(each, score).mean is None for row in rows for each in row.labels)
 
 
 def _similar(show: _Figures, rows: Sequence[Row]) -> str:

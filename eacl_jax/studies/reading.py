@@ -72,12 +72,12 @@ def read_study(
     problems: list[str] = []
     reader = _Reader(values, problems)
     study = reader.study()
-    given, left_out = describe_given(reader.cells, problems, load=load, identify=identify)
+    given, tested, left_out = describe_given(reader.cells, problems, load=load, identify=identify)
     several = several_labels(given)
     if study is not None:
         if "measures" not in reader.fields and several and all(several.values()):
             study = dataclasses.replace(study, measures=_USUAL_OF_SEVERAL)
-        check_measures(reader.cells, study.measures, given, problems, study.pairs)
+        check_measures(reader.cells, study.measures, given, problems, study.pairs, tested)
         check_pairs(study.pairs, given, problems)
         check_answers(study, problems)
         check_transfer(study, given, problems)

@@ -72,7 +72,7 @@ def summary(
         kept = [label for label in range(right.shape[-1]) if label != excluded]
         both = (gold + answered)[..., kept].sum(-1)
         return 200 * right[..., kept].sum(-1) / np.maximum(both, 1)
-    f1 = label_scores(right, gold, answered, "f1")
+    f1 = np.nan_to_num(label_scores(right, gold, answered, "f1"))
     if measure == "weighted_f1":
         return (f1 * gold).sum(-1) / np.maximum(gold.sum(-1), 1)
     if measure == "macro_f1":
@@ -87,11 +87,12 @@ def label_scores(
     answered: Float[np.ndarray, "... C"],
     measure: str,
 ) -> Float[np.ndarray, "... C"]:
-    """F1, precision or recall of every label in percent, 0 where it is 0 / 0.
+    """F1, precision or recall of every label in percent, NaN where it is 0 / 0: nothing was
+    annotated or answered as the label, answered for precision, annotated for recall.
 
     Args:
       right, gold, answered: how often each label was right, annotated and answered.
       measure: one of `LABEL_SCORES`.
     """
     whole = {"f1": (gold + answered) / 2, "precision": answered, "recall": gold}[measure]
-    return 100 * np.divide(right, whole, out=np.zeros_like(right), where=whole > 0)
+    return 100 * np.divide(right, whole, out=np.full_like(right, np.nan), where=whole > 0)

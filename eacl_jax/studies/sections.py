@@ -26,7 +26,7 @@ def headline(table: Table) -> str:
     return (
         f"<h1>Study: {escape(table.name)}</h1>"
         f'<p class="verdict">{escape(table.question)}</p>'
-        f'<p class="quiet">A study of {", ".join(facts)}.</p>'
+        f'<p class="quiet">A study of {", ".join(facts)}. {escape(words.recipes(table))}</p>'
         + _answers(table)
         + _chosen_on_test(table)
         + _limits(table)
@@ -247,7 +247,8 @@ def cost_table(rows: Sequence[Row]) -> str:
             _known(cost.seconds, ",.1f", 1 / 60),
         )
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
-        numbers += f"<td>{escape('; '.join(cost.devices))}</td>"
+        devices = "; ".join((*cost.devices, *cost.processors))
+        numbers += f"<td>{escape(devices)}</td>"
         body += f'<tr><th scope="row">{escape(row.variant)}</th>{numbers}</tr>'
     heads = (
         "parameters, millions",

@@ -74,7 +74,7 @@ def similar(
     f1 = None
     if scores is not None:
         counts = pair_counts([(first, second)], gold, scores, np.zeros(len(gold), np.int64))
-        f1 = float(pairs_f1(counts.sum(axis=0))) if counts.sum(axis=(0, 1, 3)).all() else None
+        f1 = _finite(float(pairs_f1(counts.sum(axis=0))))
     gold = _one_of(gold, first, second)
     mine = np.isin(gold, (first, second))
     angles = None if anchors is None else anchor_angles(anchors, len(labels))
@@ -117,14 +117,15 @@ def pair_counts(
 
 
 def pairs_f1(counts: np.ndarray) -> np.ndarray:
-    """[..., P, 2, 2] counts -> [...], percent: the mean of both labels' F1, and of the pairs that
-    have utterances of both; 0 where none has.
+    """[..., P, 2, 2] counts -> [...], percent: the mean over the pairs of the mean of both labels'
+    F1. NaN without a pair, and where one has no utterance of one of its labels.
     """
     counts = np.asarray(counts, np.float64)
     right, gold = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1)
-    there = (gold > 0).all(axis=-1)
     f1 = label_scores(right, gold, counts.sum(axis=-2), "f1").mean(axis=-1)
-    return (f1 * there).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
+    whole = (gold > 0).all(axis=-1)
+    pairs = max(counts.shape[-3], 1)
+    return np.where(whole.all(axis=-1) & whole.any(axis=-1), f1.sum(axis=-1) / pairs, np.nan)
 
 
 def _answered(answers: np.ndarray, label: int) -> Bool[np.ndarray, " N"]:

@@ -16,7 +16,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
 from eacl_jax.dialogue import count, counted
@@ -28,6 +28,9 @@ DRAWS = 10_000
 # of two equal recipes the models of three seeds were called different in 18 to 50% of studies with
 # five to two test dialogues, in 11% with eight and in 4% with twenty.
 FEW_DIALOGUES, FEWEST_DIALOGUES = 20, 6
+MOST_UNDEFINED = 1
+"""Percent of the draws that may have no such score, as none of their utterances is of it: with more
+there is no interval. Of a label that is in fewer than five dialogues more draws have none."""
 
 # As many numbers of draws stay in memory, 64 MB, for the next use.
 _KEPT_NUMBERS = 8_000_000
@@ -82,7 +85,7 @@ def redrawn(counts: Float[np.ndarray, "D ..."], measure: Measure, draws: Draws) 
     """
     flat = counts.reshape(len(counts), -1).astype(np.float64)
     return np.concatenate(
-        [measure((times @ flat).reshape(-1, *counts.shape[1:])) for times in draws]
+        [measure((times @ flat).reshape(len(times), *counts.shape[1:])) for times in draws]
     )
 
 
@@ -125,17 +128,20 @@ class Estimate:
     """A mean over seeds.
 
     Attributes:
-      mean: over seeds.
-      deviation: over seeds; None for one seed.
-      low, high: 95% interval over dialogues; None for fewer than `FEWEST_DIALOGUES`.
-      values: by seed.
+      mean: over the seeds that have such a score; None where none has, for it is 0 / 0.
+      deviation: over these seeds; None for one.
+      low, high: 95% interval over dialogues; None for fewer than `FEWEST_DIALOGUES`, and where more
+        than `MOST_UNDEFINED` percent of the draws have no such score.
+      values: by seed; None where a seed has none.
+      undefined: percent of the draws that have no such score; they are left out of the interval.
     """
 
-    mean: float
+    mean: float | None
     deviation: float | None
     low: float | None
     high: float | None
-    values: tuple[float, ...] = ()
+    values: tuple[float | None, ...] = ()
+    undefined: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +157,8 @@ class Difference:
       wide_low, wide_high: 95% interval over dialogues and seeds; None likewise, or for one seed.
       wide_p: two-sided, over dialogues and seeds; None likewise.
       equal: in how many of the seeds both have the same score.
+      undefined: as of an `Estimate`; with more than `MOST_UNDEFINED` percent there is neither
+        interval nor p-value.
     """
 
     mean: float
@@ -163,14 +171,36 @@ class Difference:
     wide_high: float | None = None
     wide_p: float | None = None
     equal: int = 0
+    undefined: float = 0.0
 
 
 def estimate(scores: Sequence[float], drawn: np.ndarray | None) -> Estimate:
     """Of the seeds' scores, and of the mean over seeds in each draw, [B]; None where there is
-    nothing to draw from.
+    nothing to draw from. NaN is a score that there is not.
     """
-    low, high = (None, None) if drawn is None else map(float, interval(drawn))
-    return Estimate(float(np.mean(scores)), deviation(scores), low, high, tuple(scores))
+    values = tuple(None if np.isnan(score) else score for score in scores)
+    known = [value for value in values if value is not None]
+    mean = float(np.mean(known)) if known else None
+    found = Estimate(mean, deviation(known), None, None, values)
+    if drawn is None:
+        return found
+    there = ~np.isnan(drawn)
+    found = dataclasses.replace(found, undefined=_percent(~there))
+    if found.undefined > MOST_UNDEFINED:
+        return found
+    low, high = map(float, interval(drawn[there]))
+    return dataclasses.replace(found, low=low, high=high)
+
+
+def _percent(flags: Bool[np.ndarray, " B"]) -> float:
+    return 100 * float(flags.mean())
+
+
+def known_mean(values: Float[np.ndarray, "S ..."]) -> Float[np.ndarray, "..."]:
+    """Over the first axis, of what is not NaN; NaN where all is."""
+    known = ~np.isnan(values)
+    total, count = np.where(known, values, 0).sum(axis=0, dtype=np.float64), known.sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def difference(
@@ -180,7 +210,7 @@ def difference(
     drawn_second: Float[np.ndarray, "S B"] | None,
 ) -> Difference:
     """Of the S seeds' scores of two systems, seed by seed, and of each in the same draws; None
-    where there is nothing to draw from.
+    where there is nothing to draw from. Draws in which one is NaN are left out.
     """
     apart = [after - before for before, after in zip(first, second, strict=True)]
     found = Difference(
@@ -195,6 +225,11 @@ def difference(
     if drawn_first is None or drawn_second is None:
         return found
     by_seed = drawn_second.astype(np.float64) - drawn_first
+    there = ~np.isnan(by_seed).any(axis=0)
+    found = dataclasses.replace(found, undefined=_percent(~there))
+    if found.undefined > MOST_UNDEFINED:
+        return found
+    by_seed = by_seed[:, there]
     drawn = by_seed.mean(axis=0)
     low, high = map(float, interval(drawn))
     found = dataclasses.replace(found, low=low, high=high, p=two_sided(drawn))

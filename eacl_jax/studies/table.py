@@ -11,7 +11,7 @@ from eacl_jax.studies.similar import Similar
 from eacl_jax.studies.statistics import DRAWS, LEVEL, Difference, Estimate
 
 FILE = "study.json"
-FORMAT = "eacl_jax study 2"
+FORMAT = "eacl_jax study 3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,8 @@ class CostMeans:
       seconds: of a run; None where all were resumed, for such a run knows its last part only.
       peak_bytes: None where no run knows it.
       devices: kinds of devices of the runs.
+      processors, versions: what computed the runs, and by which versions of what, where that is
+        known: "AMD EPYC 9B14", "eacl_jax 0.1.0, jax 0.10.0".
     """
 
     parameters: float
@@ -52,6 +54,8 @@ class CostMeans:
     seconds: float | None
     peak_bytes: int | None
     devices: tuple[str, ...]
+    processors: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Row:
       dialogues, utterances: of test.
       scores: by split and measure.
       labels: of test.
-      epochs: chosen, by seed.
+      epochs: chosen, by seed: one, or those whose weights' mean was chosen.
       calibration_error: expected calibration error by split, mean over seeds.
       similar: pairs of similar emotions on test, means over seeds.
       smallest_angle: between anchors of different labels in degrees, mean over seeds.
@@ -91,7 +95,7 @@ class Row:
     scores: Mapping[str, Mapping[str, Estimate]]
     labels: tuple[LabelScores, ...]
     excluded_label: str = ""
-    epochs: tuple[int, ...] = ()
+    epochs: tuple[tuple[int, ...], ...] = ()
     calibration_error: Mapping[str, float] = dataclasses.field(default_factory=dict)
     similar: tuple[Similar, ...] = ()
     smallest_angle: float | None = None
@@ -138,6 +142,7 @@ class Table:
         with some that only have answers.
       settings: by corpus and variant, the settings in which variants of that corpus differ, as
         `group.name`.
+      common_settings: by corpus, those in which they do not differ, but for the seed.
       rows: corpus by corpus, variant by variant, stage by stage.
       comparisons: as the study names them, by corpus and measure.
       failed: why runs failed, by their names.
@@ -158,6 +163,7 @@ class Table:
     failed: Mapping[str, str]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    common_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def of(self, corpus: str, stage: str = Stage.TWO) -> list[Row]:
         """A corpus' rows of one stage, and those of no stage."""

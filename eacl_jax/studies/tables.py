@@ -102,7 +102,7 @@ def _cells(row: Row) -> dict[str, Any]:
         "chosen_on": row.chosen_on,
         "chosen_by": row.chosen_by,
         "excluded_label": row.excluded_label,
-        "epochs": " ".join(map(str, row.epochs)),
+        "epochs": " ".join("+".join(map(str, chosen)) for chosen in row.epochs),
         "test_dialogues": row.dialogues,
         "test_utterances": row.utterances,
     }
@@ -116,7 +116,8 @@ def _cells(row: Row) -> dict[str, Any]:
     for name in ("parameters", "trained", "examples_per_second", "seconds_an_epoch", "seconds"):
         cells[name] = getattr(row.cost, name, None)
     cells["peak_bytes"] = row.cost.peak_bytes if row.cost else None
-    cells["devices"] = "; ".join(row.cost.devices) if row.cost else None
+    for name in ("devices", "processors", "versions"):
+        cells[name] = "; ".join(getattr(row.cost, name)) if row.cost else None
     for each in row.labels:
         cells[f"test_support of {each.label}"] = each.support
         cells[f"test_answered of {each.label}"] = " ".join(map(str, each.answered))
@@ -142,6 +143,8 @@ def _estimate(name: str, found: Estimate) -> dict[str, float | None]:
         f"{name}_deviation": found.deviation,
         f"{name}_low": found.low,
         f"{name}_high": found.high,
+        # Where it may be why there is no interval.
+        **({f"{name}_undefined": found.undefined} if found.undefined else {}),
     }
 
 
@@ -160,7 +163,8 @@ _COMPARED = (
 
 def markdown(table: Table) -> str:
     """A table a corpus, of variants and measures, with what they do not show; then comparisons."""
-    parts = [f"# {plain(table.name)}", plain(table.question), *map(plain, table.notes)]
+    head = (table.question, words.recipes(table), *table.notes)
+    parts = [f"# {plain(table.name)}", *(plain(text) for text in head if text)]
     for corpus in table.corpora:
         rows = words.shown_rows(table, corpus)
         parts.append(f"## {plain(corpus)}")
@@ -320,6 +324,7 @@ def _latex_table(table: Table, corpus: str, label: str) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\medskip\begin{minipage}{\linewidth}\footnotesize",
+        *(escape(text) for text in [words.recipe_words(table, corpus)] if text),
         *(escape(note) for note in words.notes(table, rows)),
         *(escape(note) for note in table.notes),
         *(escape(line) for line in _unfinished(table, corpus)),

@@ -3,13 +3,15 @@ text; who writes it into a page or a table escapes it.
 """
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
 from eacl_jax.model.metrics import title
+from eacl_jax.recognizer.facts import encoder_name
 from eacl_jax.reports.names import drawn_words
 from eacl_jax.studies.pairs import PAIRS_F1
-from eacl_jax.studies.statistics import LEVEL, Estimate
+from eacl_jax.studies.statistics import LEVEL, MOST_UNDEFINED, Difference, Estimate
 from eacl_jax.studies.table import Comparison, Row, Table, stage_words
 
 DASH = "–"
@@ -68,7 +70,7 @@ def compared_words(found: Comparison) -> str:
 
 
 def mean_words(found: Estimate) -> str:
-    """`62.10 ± 0.40`; the mean alone for one seed."""
+    """`62.10 ± 0.40`; the mean alone for one seed, a dash for none."""
     spread = "" if found.deviation is None else f" ± {number(found.deviation)}"
     return f"{number(found.mean)}{spread}"
 
@@ -130,7 +132,8 @@ def verdict(found: Comparison) -> str:
     points = f"{signed(difference.mean)} points of {measure}"
     seeds = count(len(found.seeds), "seed")
     if difference.p is None:
-        return f"{points} ({seeds}); whether that is more than chance cannot be stated."
+        why = f": {_without_pair(difference)}" if difference.undefined else ""
+        return f"{points} ({seeds}); whether that is more than chance cannot be stated{why}."
     interval = f"{LEVEL}% interval {interval_words(difference.low, difference.high)}"
     corrected = f"{p_value(found.p_holm)} by Holm’s correction"
     if models_differ(found) and seeds_may_explain(found):
@@ -154,6 +157,13 @@ def verdict(found: Comparison) -> str:
         always = "both seeds" if len(found.seeds) == 2 else f"all {seeds}"
         seeds = f"{way} in {always if often == len(found.seeds) else f'{often} of {seeds}'}"
     return f"{way}: {points}, {interval}, {seeds}, {corrected}."
+
+
+def _without_pair(found: Difference | Estimate) -> str:
+    return (
+        f"in {number(found.undefined, 1)}% of the draws of test dialogues a pair has no utterance"
+        " of one of its labels"
+    )
 
 
 def _of_seeds(found: Comparison) -> str:
@@ -259,13 +269,15 @@ def reference(table: Table, rows: Sequence[Row]) -> Row | None:
 
 def best(rows: Sequence[Row], measure: str) -> list[Row]:
     """The rows of the highest mean on test, several where they show the same number; none where
-    there is one row, which is no best, or where rows were tested on different things.
+    there is one row with a mean, which is no best, or where rows were tested on different things.
     """
     if len(rows) < 2 or len(by_test(rows)) > 1:
         return []
-    means = [row.scores["test"][measure].mean for row in rows]
-    highest = number(max(means))
-    return [row for row, mean in zip(rows, means, strict=True) if number(mean) == highest]
+    means = [(row, mean) for row in rows if (mean := row.scores["test"][measure].mean) is not None]
+    if len(means) < 2:
+        return []
+    highest = number(max(mean for _, mean in means))
+    return [row for row, mean in means if number(mean) == highest]
 
 
 def is_best(rows: Sequence[Row], row: Row, measure: str) -> bool:
@@ -301,6 +313,54 @@ def _tested(row: Row) -> str:
     return f"{count(row.dialogues, 'test dialogue')} with {count(row.utterances, 'utterance')}"
 
 
+def recipe_words(table: Table, corpus: str) -> str:
+    """What all runs on a corpus are: encoder, type of numbers, epochs, and whether dialogues were
+    left out; several values where variants differ. Empty where nothing is known.
+    """
+    common, variants = table.common_settings.get(corpus, {}), table.settings.get(corpus, {})
+    if not common:
+        return ""
+
+    def of(name: str) -> list[Any]:
+        found = [common[name]] if name in common else [each.get(name) for each in variants.values()]
+        return list(dict.fromkeys(found))
+
+    def some(name: str) -> tuple[str, str]:
+        """What a limit is that is not 0, and of which variants it is one."""
+        limits = of(name)
+        return _or([each for each in limits if each]), "in some variants " if 0 in limits else ""
+
+    one, two = (_or(of(f"{stage}.epochs")) for stage in Stage)
+    found = (
+        f"Encoder {_or([encoder_name(path) for path in of('encoder.path')])}, computed in"
+        f" {_or(of('encoder.dtype'))}; {one} {'epoch' if one == '1' else 'epochs'} of stage one,"
+        f" {two} of stage two"
+    )
+    steps, where = some("stage_one.max_steps")
+    found += f"; {where}stage one ended after {steps} steps at most" if steps else ""
+    most, where = some("data.max_dialogues")
+    return found + (
+        f"; {where}at most the first {most} dialogues of each split, so that scores cannot be"
+        " compared with others on the whole corpus."
+        if most
+        else "."
+    )
+
+
+def recipes(table: Table) -> str:
+    """`recipe_words` of all corpora; each with its corpus where they differ."""
+    found = {corpus: recipe_words(table, corpus) for corpus in table.corpora}
+    if len(set(found.values())) == 1:
+        return found[table.corpora[0]]
+    return " ".join(f"{corpus}: {recipe}" for corpus, recipe in found.items() if recipe)
+
+
+def _or(values: Sequence[Any]) -> str:
+    """`1, 2 or 5`; nothing of none."""
+    texts = [str(value) for value in values]
+    return " or ".join(each for each in (", ".join(texts[:-1]), *texts[-1:]) if each)
+
+
 def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     """What stands under a table of these rows of one corpus, a sentence each."""
     if not rows:
@@ -332,12 +392,7 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found += _not_comparable(groups) + _chosen(rows)
     if any(best(rows, each) for each in table.measures):
         found.append("Bold: the highest mean, which need not be better than others.")
-    if PAIRS_F1 in table.measures and row.similar:
-        pairs = "; ".join(f"{pair.first} and {pair.second}" for pair in row.similar)
-        found.append(
-            f"{heading(PAIRS_F1, rows)}: mean over the pairs ({pairs}) of both labels’ F1, where"
-            " only their utterances are asked and only they can be answered."
-        )
+    found += _pairs_words(rows) if PAIRS_F1 in table.measures else []
     if "micro_f1" in table.measures and row.excluded_label:
         found.append(
             f"{heading('micro_f1', rows)} is that of all other labels together: what is annotated"
@@ -352,6 +407,27 @@ def notes(table: Table, rows: Sequence[Row]) -> list[str]:
     found += _fewer_seeds(table, rows) + _absent_labels(table, rows)
     found += list(dict.fromkeys(limit for each in rows for limit in each.limits))
     return found
+
+
+def _pairs_words(rows: Sequence[Row]) -> list[str]:
+    """Of which pairs F1 is the mean: those with test utterances of both labels."""
+    pairs = dict.fromkeys(
+        (pair.first, pair.second) for row in rows for pair in row.similar if pair.f1 is not None
+    )
+    named = heading(PAIRS_F1, rows)
+    if not pairs:
+        return [f"{named}: there is none, as no pair has test utterances of both its labels."]
+    named_pairs = "; ".join(f"{first} and {second}" for first, second in pairs)
+    found = max((row.scores["test"][PAIRS_F1] for row in rows), key=lambda each: each.undefined)
+    return [
+        f"{named}: mean over the pairs ({named_pairs}) of both labels’ F1, where only their"
+        " utterances are asked and only they can be answered.",
+        *(
+            [f"There is no interval of it: {_without_pair(found)}."]
+            if found.undefined > MOST_UNDEFINED
+            else []
+        ),
+    ]
 
 
 def _fewer_seeds(table: Table, rows: Sequence[Row]) -> list[str]:

@@ -7,6 +7,7 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
+from eacl_jax.files.machine import processor_name
 from eacl_jax.files.records import bounded, build, read_json
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.lora import adapters
@@ -44,6 +46,9 @@ class Cost:
         where that is not known.
       device: kind of device, and how many.
       resumed: whether the run went on from a checkpoint.
+      processor: the model of the machine's processors where these computed, else the kind of
+        device; empty where it is not known. Roundings differ between them.
+      versions: of eacl_jax and of jax, by name.
     """
 
     parameters: int = bounded(at_least=1)
@@ -55,6 +60,8 @@ class Cost:
     peak_bytes: int | None = bounded(None, at_least=0)
     device: str
     resumed: bool
+    processor: str = ""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def seconds_an_epoch(self) -> float | None:
@@ -86,6 +93,7 @@ class Clock:
             if row["stage"] == Stage.ONE.number and "examples_per_second" in row
         ]
         mesh = experiment.mesh
+        device = mesh.devices.flat[0]
         return Cost(
             parameters=sum(x.size for x in jax.tree.leaves(_shapes(experiment))),
             trained=trained_parameters(experiment),
@@ -94,8 +102,10 @@ class Clock:
             epochs=_epochs(experiment),
             seconds=time.perf_counter() - self._started,
             peak_bytes=self._peak_bytes(),
-            device=f"{mesh.size} x {mesh.devices.flat[0].device_kind}",
+            device=f"{mesh.size} x {device.device_kind}",
             resumed=self._resumed,
+            processor=processor_name() if device.platform == "cpu" else device.device_kind,
+            versions=_versions(),
         )
 
     def _peak_bytes(self) -> int | None:
@@ -107,6 +117,13 @@ class Clock:
                 if line.startswith("VmHWM:"):
                     return 1024 * int(line.split()[1])
         return None
+
+
+def _versions() -> dict[str, str]:
+    found = {"jax": jax.__version__}
+    with contextlib.suppress(metadata.PackageNotFoundError):  # a checkout that is not installed
+        found = {"eacl_jax": metadata.version("eacl_jax"), **found}
+    return found
 
 
 def trained_parameters(experiment: Experiment) -> int:

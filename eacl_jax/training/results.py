@@ -74,7 +74,7 @@ def summarize(
         modalities,
         sequence,
         abstention,
-        experiment.config.evaluation.excluded_label,
+        experiment.config.evaluation.excluded_label or None,
     )
 
 
@@ -84,7 +84,7 @@ def print_results(results: Results, console: Console) -> None:
     names = list(HEADLINE) if dev.jaccard is None else list(OF_SEVERAL)
     if dev.micro_f1 is not None and "micro_f1" not in names:
         names.insert(0, "micro_f1")
-    shown = {name: title(name, results.excluded_label) for name in names}
+    shown = {name: title(name, results.excluded_label or "") for name in names}
     table = _table(f"{results.corpus}, seed {results.seed}: scores in percent", "", shown.values())
     rows: list[tuple[str, StageScores | Baseline]] = [
         *((f"{stage.words} ({results.of(stage).chosen})", results.of(stage)) for stage in Stage),

@@ -52,7 +52,7 @@ def test_numbers_of_a_row_are_those_of_its_runs(ablation):
     _, runs, table = ablation
     row = next(r for r in table.rows if (r.corpus, r.variant) == ("meld", "random anchors"))
     mine = [r.results.stage_one for r in runs if r.cell.variant == row.variant][:3]
-    assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, (3, 4, 5))
+    assert (row.seeds, row.planned, row.epochs) == ((0, 1, 2), 3, ((3,), (4,), (5,)))
     for split in ("dev", "test"):
         for name, found in row.scores[split].items():
             assert found.low < found.mean < found.high
@@ -323,13 +323,14 @@ def test_the_file_is_json(ablation, tmp_path):
     *_, table = ablation
     write_study(tmp_path, table)
     read = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
-    assert read["format"] == "eacl_jax study 2"
+    assert read["format"] == "eacl_jax study 3"
     assert read["rows"][0]["scores"]["test"]["macro_f1"].keys() == {
         "mean",
         "deviation",
         "low",
         "high",
         "values",
+        "undefined",
     }
     assert read["comparisons"][0]["first"] == {"variant": "as published", "stage": "stage_two"}
 
@@ -437,6 +438,18 @@ def test_answers_on_other_corpora_are_compared_where_there_are_any():
     assert notes == ["no seed is complete on both sides"] * 2
 
 
+def test_the_epochs_are_those_that_were_chosen():
+    """The best single one, or those whose mean was better."""
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    results = runs[0].results
+    mean = dataclasses.replace(results.stage_one, mean_of=(2, 3, 4))
+    soup = dataclasses.replace(runs[0], results=dataclasses.replace(results, stage_one=mean))
+    table = gather(study, [soup, *runs[1:]])
+    assert [row.epochs for row in table.rows[:2]] == [((2, 3, 4), (4,)), ((3,), (4,))]
+    first, second, *_ = csv.DictReader(io.StringIO(rows_csv(table)))
+    assert (first["epochs"], second["epochs"]) == ("2+3+4 4", "3 4")
+
+
 def test_which_split_chose_and_micro_f1():
     settings = {"compat.select_on_test": True, "evaluation.excluded_label": "neutral"}
     study, runs = make_study(TWO, corpora=["meld"], dialogues=8, settings=settings)
@@ -456,3 +469,37 @@ def test_a_measure_that_is_not_there():
     for measure, message in (("f2", "no measure 'f2'"), ("micro_f1", "evaluation.excluded_label")):
         with pytest.raises(UserError, match=message):
             gather(dataclasses.replace(study, measures=(measure,)), runs)
+
+
+def test_the_table_has_the_settings_that_all_variants_share():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    table = gather(study, runs)
+    common, differing = table.common_settings["meld"], table.settings["meld"]
+    assert common["stage_one.epochs"] == study.cells[0].config.stage_one.epochs
+    assert "seed" not in common
+    varied = {name for each in differing.values() for name in each}
+    assert varied
+    assert not varied & common.keys()
+    assert table.to_json()["common_settings"]["meld"]["encoder.dtype"] == "float32"
+
+
+def computed_by(run, processor, jax):
+    cost = dataclasses.replace(
+        run.cost, processor=processor, versions={"eacl_jax": "0.1.0", "jax": jax}
+    )
+    return dataclasses.replace(run, cost=cost)
+
+
+def test_runs_by_other_processors_or_versions_are_noted():
+    study, runs = make_study(TWO, corpora=["meld"], seeds=[0, 1], dialogues=3)
+    alike = [computed_by(run, "EPYC", "0.10") for run in runs]
+    assert gather(study, alike).notes == gather(study, runs).notes  # not known of these
+    table = gather(study, [computed_by(alike[0], "Xeon", "0.10"), *alike[1:]])
+    (note,) = set(table.notes) - set(study.notes)
+    one, other = study.variants
+    assert "On corpus 'meld' runs were computed by different processors, and their rou" in note
+    assert note.endswith(f": {one!r} by Xeon and EPYC; {other!r} by EPYC.")
+    assert table.rows[0].cost.processors == ("Xeon", "EPYC")
+    (note,) = gather(study, [computed_by(run, "EPYC", str(run.cell.seed)) for run in runs]).notes
+    assert "different versions" in note
+    assert note.endswith(": each variant by eacl_jax 0.1.0, jax 0 and eacl_jax 0.1.0, jax 1.")

@@ -28,6 +28,11 @@ NEUTRAL = dataclasses.replace(
     NOTHING, taxonomy=Taxonomy(("a", "b", "neutral"), ("a", "b", "neutral"))
 )
 
+UGH = Dialogue("1", (Utterance("Ann", "No!", "anger"), Utterance("Ben", "Ugh!", "disgust")))
+PAIR = Corpus(
+    "none", Taxonomy(*[("anger", "disgust")] * 2), dict.fromkeys(("train", "dev", "test"), (UGH,))
+)
+
 
 def read_study(values, *, load=lambda _: NOTHING, identify=lambda _: {"config": "1"}):
     return reading.read_study(values, load=load, identify=identify)
@@ -670,9 +675,8 @@ def test_taxonomies_compares_each_transfer_with_the_run_on_its_corpus(argument, 
 def test_every_variant_that_ships_can_be_run(name, corpus, tmp_path):
     """As it is, with all that a corpus' configuration sets."""
     file = ROOT / "configs" / "studies" / f"{name}.py"
-    pair = dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[("anger", "disgust")] * 2))
     study = load_study(f"{file}:corpus={corpus},data={tmp_path}")
-    checked = read_study(study, load=lambda _: pair if name == "similar" else NOTHING)
+    checked = read_study(study, load=lambda _: PAIR if name == "similar" else NOTHING)
     assert len(checked.variants) > 1
 
 
@@ -680,11 +684,17 @@ def test_f1_of_similar_pairs_needs_pairs_and_their_scores():
     pairs = {"measures": ("similar_pairs_f1",)}
     with pytest.raises(UserError, match=r"corpus 'talk': similar_pairs_f1 .* among a, b; name the"):
         read_study(fields(**pairs))
-    assert read_study(fields(**pairs, pairs=[["b", "a"]])).pairs == (("b", "a"),)
-    pair = dataclasses.replace(NOTHING, taxonomy=Taxonomy(*[("anger", "disgust")] * 2))
-    assert read_study(fields(**pairs), load=lambda _: pair).measures == ("similar_pairs_f1",)
+    whole = dataclasses.replace(NOTHING, splits={**NOTHING.splits, "test": (TALK,)})
+    named = read_study(fields(**pairs, pairs=[["b", "a"]]), load=lambda _: whole)
+    assert named.pairs == (("b", "a"),)
+    assert read_study(fields(**pairs), load=lambda _: PAIR).measures == ("similar_pairs_f1",)
     with pytest.raises(UserError, match="similar_pairs_f1 needs scores of the study's own labels"):
-        read_study(fields(**pairs, always=True), load=lambda _: pair)
+        read_study(fields(**pairs, always=True), load=lambda _: PAIR)
+    half = Dialogue("1", (Utterance("Ann", "No!", "anger"), Utterance("Ben", "Oh.")))
+    without = dataclasses.replace(PAIR, splits={**PAIR.splits, "test": (half,)})
+    expected = r"none of them here \(anger and disgust\) has test utterances of both labels; leave"
+    with pytest.raises(UserError, match=expected):
+        read_study(fields(**pairs), load=lambda _: without)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from eacl_jax.model import metrics
 from eacl_jax.studies import scoring
-from eacl_jax.studies.answered import Answered
+from eacl_jax.studies.answered import Answered, estimates
 
 # Of four dialogues; others have no annotated utterance.
 NUMBERS = np.sort(np.random.default_rng(0).choice([0, 3, 4, 9], 60))
@@ -32,7 +32,8 @@ def test_measures_of_several_labels_are_those_of_the_library():
         assert scoring.summary(counts.sum(0), name) == pytest.approx(expected[name])
     margins = scoring.margins(counts.sum(0))
     f1 = scoring.label_scores(*margins, "f1")
-    assert f1 == pytest.approx(list(expected["per_class_f1"].values()))
+    assert np.isnan(f1[2])
+    assert np.nan_to_num(f1) == pytest.approx(list(expected["per_class_f1"].values()))
     precision = (gold & answers)[:, 0].sum() / answers[:, 0].sum()
     assert scoring.label_scores(*margins, "precision")[0] == pytest.approx(100 * precision)
     assert list(margins[1]) == list(gold.sum(axis=0))
@@ -47,7 +48,11 @@ def test_measures_of_one_label_are_those_of_the_library():
     assert found.measures[:4] == ("weighted_f1", "macro_f1", "accuracy", "micro_f1")
     for name in found.measures[:4]:
         assert found.score(name) == pytest.approx(expected[name])
-    assert found.score("f1") == pytest.approx(list(expected["per_class_f1"].values()))
+    f1 = found.score("f1")
+    assert np.isnan(f1).tolist() == [False, False, True, False]  # of nothing
+    assert np.isnan(found.score("precision")).tolist() == [False, False, True, True]
+    assert np.isnan(found.score("recall")).tolist() == [False, False, True, False]
+    assert np.nan_to_num(f1) == pytest.approx(list(expected["per_class_f1"].values()))
     assert found.score("recall")[0] == pytest.approx(100 * confusion[0, 0] / confusion[0].sum())
     precision = confusion[0, 0] / confusion[:, 0].sum()
     assert found.score("precision")[0] == pytest.approx(100 * precision)
@@ -75,3 +80,34 @@ def test_what_one_label_each_cannot_be_measured_by_is_refused():
             assert name not in found.measures
             with pytest.raises(ValueError, match="no measure"):
                 found.score(name)
+
+
+@pytest.mark.parametrize(("there", "undefined", "interval"), [(2, 10, None), (8, 0.1, (100, 100))])
+def test_draws_without_a_label_are_no_scores_of_0(there, undefined, interval):
+    """All answers are right; "c" is in some of thirty dialogues."""
+    dialogues = np.repeat(np.arange(30), 4)
+    gold = np.where(np.arange(120) % 2, 0, 1)
+    gold[4 * np.arange(there)] = 2
+    made = Answered("", "", 0, tuple("abc"), gold, dialogues, gold)
+    for name in scoring.LABEL_SCORES:
+        *_, found = estimates([made], name)
+        assert (found.mean, found.values) == (100, (100,))
+        assert found.undefined == pytest.approx(undefined, rel=1)
+        assert (found.low, found.high) == (interval or (None, None))
+    # The mean of all labels is of those that a draw has.
+    assert estimates([made], "macro_f1")[0].low == 100
+
+
+def test_seeds_that_never_answer_a_label_have_no_precision_of_it():
+    gold = np.tile([0, 0, 1, 1], 10)
+    seeds = [
+        Answered("", "", seed, ("a", "b", "c"), gold, np.arange(40) // 2, answers)
+        for seed, answers in enumerate((gold, np.zeros(40, int), np.where(gold == 0, 2, 1)))
+    ]
+    a, b, c = estimates(seeds, "precision")
+    assert (b.mean, b.values) == (100, (100, None, 100))
+    assert (a.mean, a.values) == (75, (100, 50, None))
+    # "c" has no utterance: right are none of the answers of the one seed that gives it.
+    assert (c.mean, c.deviation, c.values) == (0, None, (None, None, 0))
+    assert estimates(seeds[:2], "f1")[2].mean is None
+    assert estimates(seeds, "f1")[1].values == (100, 0, 100)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eacl_jax.studies import similar as module
-from eacl_jax.studies.answered import Answered
+from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.pairs import pairs_among
 from eacl_jax.studies.similar import (
     anchor_angles,
@@ -99,13 +99,16 @@ def test_f1_of_pairs_is_of_dialogues_that_add_up():
         for pair in (("anger", "disgust"), ("disgust", "joy"))
     )
     assert pairs_f1(counts.sum(axis=0)) == pytest.approx((first + second) / 2)
-    # A draw without any joy has one pair.
-    assert pairs_f1(counts[:2].sum(axis=0)) == pytest.approx(
+    # A draw without any joy has no mean over both pairs.
+    assert np.isnan(pairs_f1(counts[:2].sum(axis=0)))
+    assert pairs_f1(counts[:2, :1].sum(axis=0)) == pytest.approx(
         similar(
             LABELS, ("anger", "disgust"), gold=GOLD[:5], answers=ANSWERS[:5], scores=SCORES[:5]
         ).f1
     )
-    assert pairs_f1(np.zeros((2, 2, 2))) == 0
+    assert np.isnan(pairs_f1(np.zeros((2, 2, 2))))
+    assert np.isnan(pairs_f1(np.zeros((0, 2, 2))))
+    assert np.isnan(pairs_f1(np.zeros((5, 0, 2, 2)))).tolist() == [True] * 5
 
 
 def test_f1_of_pairs_is_drawn_as_other_measures_are():
@@ -122,6 +125,24 @@ def test_f1_of_pairs_is_drawn_as_other_measures_are():
     without = dataclasses.replace(made, scores=None)
     assert "similar_pairs_f1" not in without.measures
     assert made.measures[:4] == ("weighted_f1", "macro_f1", "accuracy", "similar_pairs_f1")
+
+
+def test_pairs_are_those_of_the_whole_test_whichever_dialogues_are_drawn():
+    """Disgust is in two of thirty dialogues, and joy in none."""
+    dialogues = np.repeat(np.arange(30), 4)
+    gold = np.where(np.arange(120) % 4, 0, 2)
+    labels = ("anger", "disgust", "sad", "mad")  # anger and disgust; mad and sad
+    gold[[1, 60]] = 1
+    made = Answered("", "", 0, labels, gold, dialogues, gold, np.eye(4)[gold])
+    assert made.pairs.shape == (30, 1, 2, 2)
+    assert made.score("similar_pairs_f1") == 100
+    drawn = made.drawn("similar_pairs_f1")
+    assert 0.05 < np.isnan(drawn).mean() < 0.2
+    assert set(drawn[~np.isnan(drawn)]) == {100}
+    none = dataclasses.replace(made, gold=np.where(gold == 1, 0, gold))
+    assert np.isnan(none.score("similar_pairs_f1"))
+    (found,) = estimates([none], "similar_pairs_f1")
+    assert (found.mean, found.low, found.undefined) == (None, None, 100)
 
 
 def test_labels_without_utterances():

@@ -14,8 +14,9 @@ from eacl_jax.studies import figures, sections, statistics, words
 from eacl_jax.studies.curves import curves
 from eacl_jax.studies.gather import gather
 from eacl_jax.studies.page import write_page
-from eacl_jax.studies.tables import latex, markdown
+from eacl_jax.studies.tables import latex, markdown, rows_csv
 from tests.stubs.study import make_study
+from tests.stubs.toys import make_config
 
 LONG = "a name that is far too long for the room beside a row & <b>bold</b>"
 VARIANTS = {
@@ -162,6 +163,39 @@ def test_the_page_begins_with_question_and_answers(table, tmp_path):
     assert "meld/x/9" in head
 
 
+def test_what_was_run_stands_under_the_title(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 100)
+    variants = {"a": (1.0, {}), "b": (1.1, {"stage_one.epochs": 2, "stage_one.max_steps": 9})}
+    settings = {"encoder.path": "/home/ann/large", "stage_two.epochs": 3}
+    found = gather(*make_study(variants, corpora=["meld"], dialogues=3, settings=settings))
+    recipe = (
+        "Encoder large, computed in float32; 8 or 2 epochs of stage one, 3 of stage two; in some"
+        " variants stage one ended after 9 steps at most."
+    )
+    html = page_of(found, tmp_path)
+    assert f"3 seeds. {recipe}</p>" in html
+    for text in (markdown(found), latex(found)):
+        assert recipe in text
+    cut = make_study(
+        variants, corpora=["meld", "emorynlp"], dialogues=3, settings={"data.max_dialogues": 3}
+    )
+    text = words.recipes(gather(*cut))
+    assert text.endswith(
+        "; at most the first 3 dialogues of each split, so that scores cannot be compared with"
+        " others on the whole corpus."
+    )
+    assert text.count("Encoder") == 1  # alike on both corpora
+    cells = [
+        dataclasses.replace(each.cell, config=make_config({"stage_one.epochs": 5}))
+        if each.cell.corpus == "meld"
+        else each.cell
+        for each in cut[1]
+    ]
+    other = gather(dataclasses.replace(cut[0], cells=tuple(cells)), cut[1])
+    assert words.recipes(other).startswith("meld: Encoder ")
+    assert " emorynlp: Encoder " in words.recipes(other)
+
+
 def test_the_page_has_the_numbers_and_what_they_do_not_show(table, tmp_path):
     html = page_of(table, tmp_path)
     for row in words.shown_rows(table, "meld"):
@@ -301,3 +335,47 @@ def test_intervals_are_spoken_of_where_there_are_some(dialogues, intervals, tmp_
     ):
         assert {promise: promise in text for promise in some} == dict.fromkeys(some, intervals)
     assert ("5 test dialogues: there is no interval and no p-value" in html) != intervals
+
+
+def test_what_there_is_no_score_of_has_a_dash_and_a_reason(tmp_path, monkeypatch):
+    """Disgust and fear are neither annotated nor answered, so that no similar pair is whole."""
+    monkeypatch.setattr(statistics, "DRAWS", 100)
+    study, runs = make_study(VARIANTS, corpora=["meld"], seeds=[0, 1], dialogues=6)
+    few = [dataclasses.replace(run, outputs=without_labels(run.outputs, (5, 6))) for run in runs]
+    found = gather(dataclasses.replace(study, measures=("similar_pairs_f1", "macro_f1")), few)
+    html = page_of(found, tmp_path)
+    reason = "Similar pairs F1: there is none, as no pair has test utterances of both its labels."
+    for text in (html, markdown(found), latex(found)):
+        assert reason in text
+    assert '<td class="number">–</td>' in html
+    assert "| hot | – | " in markdown(found)
+    assert "A dash: no test utterance has the label, and none was answered it." in html
+    assert "cannot be compared: no pair of similar labels has test utterances of both." in html
+    rows = words.shown_rows(found, "meld")
+    assert not words.best(rows, "similar_pairs_f1")
+    (drawn,) = figures.draw_labels(LIGHT, rows, "f1").axes
+    assert [text.get_text() for text in drawn.texts][5:7] == ["–", "–"]
+    csv = rows_csv(found).splitlines()
+    assert (
+        dict(zip(csv[0].split(","), csv[1].split(","), strict=False))["test_f1_mean of fear"] == ""
+    )
+    # Where some draws lack a label of a pair there is no interval, and no p-value.
+    some = gather(dataclasses.replace(study, measures=("similar_pairs_f1",)), runs)
+    assert re.search(
+        r"There is no interval of it: in \d+\.\d% of the draws of test", page_of(some, tmp_path)
+    )
+    assert "cannot be stated: in " in page_of(some, tmp_path)
+
+
+def without_labels(outputs, labels):
+    """Outputs in which neutral stands for some labels, as annotated and as answered."""
+
+    def split(of):
+        def kept(values):
+            return np.where(np.isin(values, labels), 0, values)
+
+        answers = {stage: kept(each) for stage, each in of.answers.items()}
+        return dataclasses.replace(of, gold=kept(of.gold), answers=answers)
+
+    splits = {name: split(of) for name, of in outputs.splits.items()}
+    return dataclasses.replace(outputs, splits=splits)

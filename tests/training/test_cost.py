@@ -1,11 +1,13 @@
 """What a run cost: no more than it used, and not what others used."""
 
+import json
 import types
 
 import jax
 import numpy as np
 import pytest
 
+from eacl_jax.files.machine import processor_name
 from eacl_jax.training import cost
 from eacl_jax.training.optim import Rates
 from tests.stubs.toys import make_config
@@ -89,3 +91,26 @@ def test_the_step_that_compiles_tells_no_speed(monkeypatch, speeds, expected):
 
 def test_on_a_cpu_it_is_the_processs():
     assert cost.Clock(resumed=False)._peak_bytes() > 10_000_000
+
+
+def test_it_says_what_computed_the_run(monkeypatch, tmp_path):
+    given = experiment(Rates())
+    given.training_sets, given.batches_per_epoch = [types.SimpleNamespace(examples=[0] * 12)], [2]
+    given.mesh = types.SimpleNamespace(size=1, devices=np.array(jax.local_devices()))
+    monkeypatch.setattr(cost, "processor_name", lambda: "EPYC")
+    found = cost.Clock(resumed=False).cost(given, [])
+    assert (found.processor, found.versions["jax"]) == ("EPYC", jax.__version__)
+    gpu = types.SimpleNamespace(platform="gpu", device_kind="H100")
+    given.mesh = types.SimpleNamespace(size=1, devices=np.array([gpu]))
+    assert cost.Clock(resumed=False).cost(given, []).processor == "H100"
+    cost.write_cost(tmp_path, found)
+    assert cost.read_cost(tmp_path) == found
+    # Runs of earlier versions do not say it.
+    values = json.loads((tmp_path / cost.FILE).read_text())
+    del values["processor"], values["versions"]
+    (tmp_path / cost.FILE).write_text(json.dumps(values))
+    assert cost.read_cost(tmp_path).versions == {}
+
+
+def test_processors_have_a_name():
+    assert processor_name().strip()

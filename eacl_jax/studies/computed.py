@@ -1,0 +1,35 @@
+"""Notes on runs that were computed in different ways: by other processors, or other versions."""
+
+from collections.abc import Mapping, Sequence
+
+from eacl_jax.studies.table import Row
+
+_EFFECT = (
+    "their roundings differ, by which a mean of three seeds moved by 0.8 points where that was"
+    " measured"
+)
+
+
+def computed_elsewhere(rows: Sequence[Row]) -> list[str]:
+    """A note for each corpus whose runs, of one variant or of several, were not all computed by the
+    same kind of processor, and one where not all were by the same versions. What is not known of a
+    run is left out.
+    """
+    notes = []
+    for corpus in dict.fromkeys(row.corpus for row in rows):
+        # A run has one cost, whichever stage answers.
+        costs = {row.variant: row.cost for row in rows if row.corpus == corpus and row.cost}
+        for what in ("processors", "versions"):
+            known = {v: some for v, cost in costs.items() if (some := getattr(cost, what))}
+            if len({each for some in known.values() for each in some}) > 1:
+                notes.append(
+                    f"On corpus {corpus!r} runs were computed by different {what}, and {_EFFECT}:"
+                    f" {_each(known)}."
+                )
+    return notes
+
+
+def _each(known: Mapping[str, Sequence[str]]) -> str:
+    if len({frozenset(some) for some in known.values()}) == 1:
+        return f"each variant by {' and '.join(sorted(next(iter(known.values()))))}"
+    return "; ".join(f"{name!r} by {' and '.join(some)}" for name, some in known.items())
