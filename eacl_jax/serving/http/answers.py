@@ -128,8 +128,9 @@ class PredictAnswer(BaseModel):
             " so near to each other that it hardly tells them apart. And how many utterances had to"
             " be answered without features that the model reads or without the utterances around"
             " them, how many texts were too long or are not known (`truncated`, `unknown_text`;"
-            " whatever `fields` were asked for), how many hold HTML, which is read as words, and"
-            " how many may be in another language than those that the model was trained on; and"
+            " whatever `fields` were asked for), how many hold HTML, which is read as words, how"
+            " many utterances of dialogues name no speaker and count as one speaker's, and how"
+            " many texts may be in another language than those that the model was trained on; and"
             " whether features are unlike those of training."
         )
     )

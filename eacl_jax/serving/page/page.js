@@ -7,7 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
-import { asked, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
+import { asked, askedOf, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -137,19 +137,19 @@ function trustOfSeveral() {
 async function answer(labels) {
   const typed = text.value;
   const same = isAnswered();
-  const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
+  const dialogue = same ? { utterances: askedOf(shown.utterances, typed) } : { transcript: typed };
   await readModel();
   let found = await predict([dialogue], labels);
   if (same) keeping(shown.utterances, found);
-  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
+  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, typed, labels);
   typedLabels = labels;
   show(typed, found);
 }
 
-/** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
-async function answerEdited(found, labels) {
+/** The answers to a text that was edited, `typed`, with the features and sounds of what in it is as it was. */
+async function answerEdited(found, typed, labels) {
   const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
-  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels)) : found;
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: askedOf(given, typed) }], labels)) : found;
   lost.forEach((each) => forget(each.sound));
   return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
@@ -250,7 +250,7 @@ function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels)));
+  show(shown.typed, keeping(given, await predict([{ utterances: askedOf(given, shown.typed) }], typedLabels)));
   choose(index);
 }
 
@@ -366,7 +366,9 @@ async function addReply() {
   const total = shown.utterances.length;
   const askFrom = (start) => {
     const named = (index) => (start + index < total ? `utterance ${start + index + 1}` : "the new utterance");
-    return predict([{ utterances: [...shown.utterances.slice(start).map(asked), lineOf(next)] }], typedLabels, named);
+    // Of some of them it would be said again, with another number.
+    const before = start ? shown.utterances.slice(start).map(asked) : askedOf(shown.utterances, shown.typed);
+    return predict([{ utterances: [...before, lineOf(next)] }], typedLabels, named);
   };
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.

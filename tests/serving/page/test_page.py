@@ -264,6 +264,24 @@ def test_answers_that_say_little_are_marked(visit):
     expect(page.locator("#warnings li")).to_have_count(0)
 
 
+def test_lines_that_name_no_speaker_are_counted_whenever_all_are_answered(visit):
+    page = visit()
+    options = show(page, "Cem: such anger\nI waited.\nNobody came.\nAnn: sadness")
+    warnings = page.locator("#warnings li")
+    said = "2 utterances name no speaker; they count as one speaker's, 'Speaker'."
+    expect(warnings).to_have_text([said])
+    page.get_by_label("Who").fill("Cem")
+    page.get_by_label("says").fill("pure disgust")
+    page.keyboard.press("Enter")
+    expect(options).to_have_count(5)
+    expect(warnings).to_have_text([said])
+    use_labels(page, "calm, wild")
+    expect(page.locator("#lanes li")).to_have_text(["calm", "wild"])
+    expect(warnings).to_have_text([said])
+    show(page, "Speaker: so it is\nAnn: joy")
+    expect(warnings).to_have_count(0)
+
+
 def test_what_an_added_utterance_is_warned_of_is_said(visit):
     page = visit()
     options = show(page)
