@@ -1,7 +1,7 @@
 """What answers hold, of models of one label an utterance and of several."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -258,6 +258,14 @@ class ModelAnswer(BaseModel):
         description=(
             "That calibrates the probabilities; 1 with several labels, which are calibrated each on"
             " its own."
+        )
+    )
+    calibration_error: dict[Literal["dev", "test", "adaptation"], float] = Field(
+        description=(
+            "How far probabilities and how often they are right differ, in percent (expected"
+            " calibration error, 15 bins; with several labels the mean over them), by what it was"
+            " measured on: `dev` and `test` of the run, or the dialogues of its `adaptation`. Empty"
+            " where it was not measured since the model was changed. Not of labels of one's own."
         )
     )
     runtime: RuntimeAnswer

@@ -16,6 +16,7 @@ import { Service } from "./service.js";
 import { forget, isRecording, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
+import { trust } from "./trust.js";
 import { Warnings } from "./warnings.js";
 
 // More labels than this are counted, not listed, in the line on the model.
@@ -96,7 +97,7 @@ function showModel() {
   const labels = typedLabels === null ? model.labels : shown.labels;
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, index) => (index ? [", ", ...withWord(label)] : withWord(label)));
   const kind = typedLabels === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
-  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...inWordsOf(model.features), trust());
+  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...inWordsOf(model.features), trust(model, typedLabels !== null));
   find("context").textContent = `${answeredFrom()}.`;
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
 }
@@ -119,18 +120,6 @@ function readsAhead() {
 function withWord(label) {
   const word = typedLabels === null ? label : shown.words.get(label);
   return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word.replaceAll("|", ", "))])];
-}
-
-function trust() {
-  if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
-  if (typedLabels !== null) return "They were not trained, and their probabilities are not calibrated.";
-  if (model.temperature === 1) return "Its probabilities are not calibrated.";
-  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on utterances like those it was tuned on.";
-}
-
-function trustOfSeveral() {
-  if (typedLabels !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
-  return "Each has a probability, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
 }
 
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `typedLabels`. */
