@@ -51,9 +51,9 @@ _OTHER_JSON = (
 )
 _PACKED = ".gz"
 _NOT_CALIBRATED = (
-    "labels of --labels answer by their words alone: their probabilities are not calibrated, as"
-    " those of the model's own are; which label is likelier counts, not how likely it is (`eacl"
-    " adapt` calibrates them on annotated dialogues)"
+    "labels of --labels answer by their words alone: their probabilities are not calibrated; which"
+    " label is likelier counts, not how likely it is (`eacl adapt` calibrates them on annotated"
+    " dialogues)"
 )
 _RESTART = "give --restart"
 

@@ -17,7 +17,7 @@ from rich.progress import (
 from eacl_jax.bulk.journal import NONE, Totals
 from eacl_jax.bulk.lines import Position
 from eacl_jax.bulk.writing import Output
-from eacl_jax.corpora.transcripts import NOBODY
+from eacl_jax.corpora.transcripts import about_unnamed
 from eacl_jax.data.pieces import Look
 from eacl_jax.dialogue import count, counted
 from eacl_jax.recognizer.prediction import ALONE
@@ -165,8 +165,7 @@ def _notes(totals: Totals, on_long: str, problems_in: str, *, reads_text: bool) 
             f"{texts} what a chat program notes, such as <Media omitted>, and nobody says: leave"
             f" {its(totals.noted, 'it', 'them')} out"
         )
-    who = its(totals.unnamed, "it counts as one speaker's", "they count as one speaker's")
-    lines.append(_note(totals.unnamed, "names", "name", f"no speaker; {who}, {NOBODY!r}"))
+    lines.append(about_unnamed(totals.unnamed) if totals.unnamed else "")
     if totals.skipped:
         lines.append(f"{count(totals.skipped, 'dialogue')} could not be used: see {problems_in}")
     for name, number in totals.missing.items():

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from eacl_jax.data.prompts import OnLong
 from eacl_jax.dialogue import count, counted
+from eacl_jax.model.calibration import FITS
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.prediction import ALONE
 from eacl_jax.recognizer.scoring import Scores
@@ -170,8 +171,9 @@ def _calibration(scores: Scores) -> str:
         )
     accuracy = scores.summary["accuracy"]
     gap = scores.confidence - accuracy
+    fits = "they fit" if scores.calibration_error <= FITS else "they fit on average alone"
     verdict = (
-        "they fit"
+        fits
         if abs(gap) < 1
         else f"it is {abs(gap):.1f} points too {'sure' if gap > 0 else 'unsure'}"
     )

@@ -14,7 +14,7 @@ got it!\\nBen: What?"}`, perhaps with fields of the user's own.
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,13 @@ from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.texts import check_utterance, why_no_text
-from eacl_jax.corpora.transcripts import NOBODY, read_line, read_transcript
+from eacl_jax.corpora.transcripts import (
+    NOBODY,
+    count_unnamed,
+    names_speaker,
+    read_line,
+    read_transcript,
+)
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import read_features
@@ -140,8 +146,20 @@ def check_labels(utterance: Utterance, where: str) -> Utterance:
     return utterance
 
 
+def names_somebody(given: Any) -> bool:
+    """Whether an utterance, in a form that `read_utterance` has read, names its speaker."""
+    if isinstance(given, Mapping):
+        return given.get("speaker") is not None
+    return not isinstance(given, str) or names_speaker(given)
+
+
 def read_record(
-    given: Any, where: str, identity: str = "1", *, tell: Callable[[str], object] | None = None
+    given: Any,
+    where: str,
+    identity: str = "1",
+    *,
+    tell: Callable[[str], object] | None = None,
+    unnamed: Callable[[int], object] = lambda number: None,
 ) -> Dialogue:
     """A dialogue as an object.
 
@@ -149,7 +167,7 @@ def read_record(
       given: `{"id"?, "utterances"}` or `{"id"?, "transcript"}`, and fields of the user's own.
       where: for messages.
       identity: its id where it gives none.
-      tell: as of `read_transcript`.
+      tell, unnamed: as of `read_transcript`.
 
     Raises:
       UserError: a field is missing, misnamed or of the wrong type.
@@ -193,7 +211,7 @@ def read_record(
                 f"{where}: field 'transcript' must be a string, got {fields['transcript']!r:.60}."
             )
         at = f"{where}: field 'transcript'"
-        read = read_transcript(fields["transcript"], identity, at, tell=tell)
+        read = read_transcript(fields["transcript"], identity, at, tell=tell, unnamed=unnamed)
         return Dialogue(identity, read.utterances, other)
     if "utterances" not in fields:
         hint = (
@@ -210,16 +228,22 @@ def read_record(
         raise UserError(
             f"{where}: dialogue {identity!r:.60} must have a list of 'utterances', got {kind}."
         )
-    return read_utterances(fields["utterances"], identity, where, other)
+    return read_utterances(fields["utterances"], identity, where, other, unnamed=unnamed)
 
 
 def read_utterances(
-    given: Iterable[Any], identity: str, where: str, other: Mapping[str, Any] | None = None
+    given: Collection[Any],
+    identity: str,
+    where: str,
+    other: Mapping[str, Any] | None = None,
+    *,
+    unnamed: Callable[[int], object] = lambda number: None,
 ) -> Dialogue:
-    """The dialogue of these utterances."""
+    """The dialogue of these utterances; `unnamed` as of `read_transcript`."""
     where = f"{where}: dialogue {identity!r:.60}"
     read = tuple(read_utterance(item, f"{where} utterance {i}") for i, item in enumerate(given))
     check_oldest_first(read, where)
+    unnamed(count_unnamed([names_somebody(item) for item in given]))
     return Dialogue(identity, read, other or {})
 
 

@@ -24,8 +24,8 @@ from eacl_jax.corpora.label_columns import LabelColumns
 from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
-from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
-from eacl_jax.dialogue import Dialogue, Utterance, counted
+from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, about_unnamed, check_one_utterance
+from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES, read_features
 
@@ -94,13 +94,7 @@ def gather(
             where = f"{at_line(path, line)}: the speaker"
             unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
-        logger.warning(
-            "%s: %s no speaker; %s, %r.",
-            path,
-            counted(unnamed, "utterance names", "utterances name"),
-            "it counts as one speaker's" if unnamed == 1 else "they count as one speaker's",
-            NOBODY,
-        )
+        logger.warning("%s: %s.", path, about_unnamed(unnamed))
     found = [
         _dialogue(path, identity, rows, header, columns, order, labels)
         for identity, rows in by_dialogue.items()

@@ -25,7 +25,7 @@ Lines `Ann<TAB>I hate waiting` are read where all are so. Times of cues make cap
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from eacl_jax.corpora.captions import CaptionLines, Cue, begins_captions, is_cue
@@ -50,7 +50,7 @@ from eacl_jax.corpora.stamps import (
 )
 from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.unread import Unread, is_stamp
-from eacl_jax.dialogue import Dialogue, Utterance, count
+from eacl_jax.dialogue import Dialogue, Utterance, count, counted
 from eacl_jax.errors import UserError
 from eacl_jax.files.headers import plain
 
@@ -109,6 +109,7 @@ def read_transcript(
     where: str = "the text",
     *,
     tell: Callable[[str], object] | None = None,
+    unnamed: Callable[[int], object] = lambda number: None,
 ) -> Dialogue:
     """The dialogue in a text, as this module's first lines tell; blank lines are passed over, lines
     without a name are by `NOBODY`.
@@ -118,6 +119,7 @@ def read_transcript(
       identity: of the dialogue.
       where: for messages.
       tell: gets what there is to say of lines that are left out; None: it is logged.
+      unnamed: gets `count_unnamed` of its utterances, for `about_unnamed`.
 
     Raises:
       UserError: a line is not text, or `TranscriptLines` refuses it.
@@ -135,6 +137,7 @@ def read_transcript(
             logger.warning("%s: %s", where, message)
         else:
             tell(message)
+    unnamed(count_unnamed([each.named for each in read]))
     return Dialogue(identity, tuple(each.utterance for each in read))
 
 
@@ -177,6 +180,19 @@ def about_notes(number: int, any_left: bool) -> str:
         f"{count(number, 'message')} of a chat {were} left out, as pictures and the program's notes"
         f"{'' if any_left else ', and no utterance is left'}"
     )
+
+
+def count_unnamed(named: Sequence[bool]) -> int:
+    """How many utterances of a dialogue name no speaker, of which `named` says whether each does; 0
+    where there is but one, which nobody else's can be taken for.
+    """
+    return len(named) - sum(named) if len(named) > 1 else 0
+
+
+def about_unnamed(number: int) -> str:
+    """What to say of utterances that name no speaker."""
+    who = "it counts as one speaker's" if number == 1 else "they count as one speaker's"
+    return f"{counted(number, 'utterance names', 'utterances name')} no speaker; {who}, {NOBODY!r}"
 
 
 def read_line(line: str, where: str = "the utterance") -> Utterance:
@@ -342,7 +358,7 @@ class TranscriptLines:
             self._leave_out_above()
         if self._unsure is not None:
             stamped = begins.speaker and begins.style != ABOVE
-            if self._unsure and (stamped or (self._style == ABOVE and _names(line))):
+            if self._unsure and (stamped or (self._style == ABOVE and names_speaker(line))):
                 self._apart += 1
             self._unsure.append((line, number))
         if begins_one:
@@ -456,7 +472,7 @@ class TranscriptLines:
         if begins.noted:
             return len(self._above) < _MOST_UNSURE
         few = len(self._above) + self._below < _MOST_ABOVE
-        return few and not begins.style and (not _names(line) or _tells_when(line))
+        return few and not begins.style and (not names_speaker(line) or _tells_when(line))
 
     def _titled(self) -> bool:
         """Whether lines above the first message are no notes of the chat program."""
@@ -511,7 +527,7 @@ class TranscriptLines:
             yield from self._close()
             self._begin(begins, number)
             return
-        if self._open and not _names(line):
+        if self._open and not names_speaker(line):
             self._open.lines.append(line.strip())
             return
         yield from self._close()
@@ -568,5 +584,6 @@ def _plain(line: str) -> Utterance:
     return Utterance(*(divide_stamped(line) or (NOBODY, line)))
 
 
-def _names(line: str) -> bool:
+def names_speaker(line: str) -> bool:
+    """Whether a line that stands for itself does."""
     return divide_stamped(line.strip()) is not None

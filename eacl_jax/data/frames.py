@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eacl_jax.corpora.columns import find_part, is_weak, turn_of, turns_in
-from eacl_jax.corpora.forms import LABELS, read_identity, read_utterance
+from eacl_jax.corpora.forms import LABELS, names_somebody, read_identity, read_utterance
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.order import Decimals, check_oldest_first
 from eacl_jax.corpora.repeats import Repeats
 from eacl_jax.corpora.returns import Returns
-from eacl_jax.corpora.transcripts import check_one_utterance
+from eacl_jax.corpora.transcripts import check_one_utterance, count_unnamed
 from eacl_jax.data.frame_labels import name_labels
 from eacl_jax.dialogue import Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
@@ -19,9 +19,10 @@ _Row = dict[str, Any]
 """Cells by the names of their columns; those that are missing are left out."""
 
 
-def read_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
+def read_frame(frame: Any, task: TaskName | None, unnamed: list[int]) -> list[Dialogue]:
     """The dialogues of a DataFrame, of pandas or polars; arguments and errors as of
-    `inputs.read_dialogues`.
+    `inputs.read_dialogues`. Adds `count_unnamed` of each to `unnamed`, where it has a column of
+    speakers: who has none means it.
     """
     names = _names_of(frame)
     columns = list(names.values())
@@ -49,6 +50,8 @@ def read_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
     )
     for identity, each in dialogues.items():
         check_oldest_first(each.utterances, f"the DataFrame's dialogue {identity!r:.60}")
+    if "speaker" in columns:
+        unnamed += [each.unnamed for each in dialogues.values()]
     return [Dialogue(identity, tuple(each.utterances)) for identity, each in dialogues.items()]
 
 
@@ -105,6 +108,11 @@ class _Rows:
                     f" sort the rows: frame.sort_values(['dialogue', {name!r}])."
                 )
             self._last[name] = turn
+
+    @property
+    def unnamed(self) -> int:
+        """See `count_unnamed`."""
+        return count_unnamed([names_somebody(row) for row in self._rows])
 
     def cells(self, columns: Iterable[str]) -> dict[str, list[Any]]:
         """Of its rows, by column; None for one that is missing."""

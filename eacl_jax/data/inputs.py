@@ -14,6 +14,7 @@ Each form has one meaning, whatever it holds:
                                                   speaker, text
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,6 +31,7 @@ from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.repeats import warn_of_annotators
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.corpora.transcripts import (
+    about_unnamed,
     read_transcript,
     reads_back,
     split_lines,
@@ -38,6 +40,8 @@ from eacl_jax.data.frames import read_frame
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.dialogue import Dialogue, TaskName, Utterance
 from eacl_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "DialogueLike",
@@ -87,10 +91,11 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
             f"{given!r} is the name of a file, and a string is a dialogue's transcript: give what"
             " is in the file, as by open(...).read(), or use `eacl predict`."
         )
+    unnamed: list[int] = []  # by dialogue, how many utterances name no speaker
     if isinstance(given, (Dialogue, str, Mapping)):
-        return _looked_at([_dialogue(given, "1", "the dialogue")]), True
+        return _looked_at([_dialogue(given, "1", "the dialogue", unnamed)], unnamed), True
     if hasattr(given, "columns"):
-        return _looked_at(read_frame(given, task), "the DataFrame"), False
+        return _looked_at(read_frame(given, task, unnamed), unnamed, "the DataFrame"), False
     if isinstance(given, (Utterance, bytes, set, frozenset)) or not isinstance(given, Iterable):
         raise UserError(f"expected {_FORMS}; got {_kind(given)}.")
     if isinstance(given, tuple) and given and all(isinstance(item, str) for item in given):
@@ -100,7 +105,8 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
         )
     items = list(given)
     if items and all(_is_utterance(item) for item in items):
-        return _looked_at([read_utterances(items, "1", "the dialogue")]), True
+        read = read_utterances(items, "1", "the dialogue", unnamed=unnamed.append)
+        return _looked_at([read], unnamed), True
     if some := [number for number, item in enumerate(items, 1) if _is_utterance(item)]:
         other = next(number for number in range(1, len(items) + 1) if number not in some)
         raise UserError(
@@ -108,26 +114,30 @@ def read_dialogues(given: Any, task: TaskName | None = None) -> tuple[list[Dialo
             f" {_kind(items[other - 1])}: give utterances only, each {UTTERANCE}, for one dialogue,"
             f" or dialogues only, {_FORMS.removesuffix(', or a list of these')}."
         )
-    read = [
-        _dialogue(item, str(number), f"dialogue number {number}")
+    several = [
+        _dialogue(item, str(number), f"dialogue number {number}", unnamed)
         for number, item in enumerate(items, 1)
     ]
     named = [isinstance(each, Mapping) and "id" in each for each in items]
-    if same := same_id(read, named):
+    if same := same_id(several, named):
         one, other = (number + 1 for number in same)
         raise UserError(
-            f"dialogues number {one} and {other} have one id, {read[same[0]].id!r:.60}: give each"
-            " an id of its own, or none, so that its number stands for it."
+            f"dialogues number {one} and {other} have one id, {several[same[0]].id!r:.60}: give"
+            " each an id of its own, or none, so that its number stands for it."
         )
     # A `Dialogue` cannot be without one, and several may be the windows of one dialogue.
     given_one = [has or isinstance(each, Dialogue) for has, each in zip(named, items, strict=True)]
-    return numbered_apart(_looked_at(read), given_one), False
+    return numbered_apart(_looked_at(several, unnamed), given_one), False
 
 
-def _looked_at(dialogues: list[Dialogue], where: str = "the dialogues") -> list[Dialogue]:
+def _looked_at(
+    dialogues: list[Dialogue], unnamed: Iterable[int], where: str = "the dialogues"
+) -> list[Dialogue]:
     """The same, of which it is logged where fields tell that they may stand newest first, or that
-    utterances are there once an annotator.
+    utterances are there once an annotator, and how many name no speaker (`count_unnamed`).
     """
+    if number := sum(unnamed):
+        logger.warning("%s: %s.", where, about_unnamed(number))
     warn_of_backwards((each.utterances for each in dialogues), where)
     spoken = ((f"dialogue {each.id!r:.60}", each.utterances) for each in dialogues)
     warn_of_annotators(spoken, where)
@@ -235,13 +245,14 @@ def _is_utterance(item: Any) -> bool:
     return isinstance(item, Utterance) or is_pair(item)
 
 
-def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
+def _dialogue(given: Any, identity: str, where: str, unnamed: list[int]) -> Dialogue:
+    """The dialogue; adds `count_unnamed` of it to `unnamed`."""
     if isinstance(given, Dialogue):
         return _checked(given, where)
     if isinstance(given, str):
-        return read_transcript(given, identity, where)
+        return read_transcript(given, identity, where, unnamed=unnamed.append)
     if isinstance(given, Mapping):
-        return read_record(given, where, identity)
+        return read_record(given, where, identity, unnamed=unnamed.append)
     if not isinstance(given, Iterable) or isinstance(given, bytes):
         raise UserError(
             f"{where} must be {_FORMS.removesuffix(', or a list of these')}; got {_kind(given)}."
@@ -258,7 +269,7 @@ def _dialogue(given: Any, identity: str, where: str) -> Dialogue:
                 f"{where} is a list, so its items must be utterances, each {UTTERANCE}; item"
                 f" {number} is {_kind(item)}: {hint}."
             )
-    return read_utterances(items, identity, where)
+    return read_utterances(items, identity, where, unnamed=unnamed.append)
 
 
 def _kind(given: Any) -> str:

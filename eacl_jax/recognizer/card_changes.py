@@ -2,13 +2,12 @@
 scores and probabilities are worth by now.
 """
 
+from eacl_jax.model.calibration import FITS
 from eacl_jax.recognizer.facts import ADAPTED, BY_WORDS, CALIBRATED, Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain
 
-# Points of calibration error up to which probabilities are called calibrated.
-_FITS = 5.0
 _WHERE = {"test": "on test", "adaptation": "on these dialogues", "dev": "on dev"}
 
 
@@ -103,7 +102,7 @@ def _answers_as_then(settings: Settings, facts: Facts) -> bool:
 def _probabilities(settings: Settings, facts: Facts) -> str:
     errors = facts.calibration_error(settings.labels)
     where = next((each for each in _WHERE if each in errors), None)
-    if where is not None and errors[where] <= _FITS:
+    if where is not None and errors[where] <= FITS:
         return "Its probabilities are\n  calibrated there only."
     if where is not None:
         return (

@@ -652,6 +652,11 @@ class EmotionRecognizer:
         return fingerprint.of_answers(files, self.settings, self.anchors)
 
     @property
+    def calibration_error(self) -> dict[str, float]:
+        """See `Facts.calibration_error`; empty where nothing is known of its run."""
+        return self.facts.calibration_error(self.labels) if self.facts else {}
+
+    @property
     def task(self) -> Task:
         """What a label is."""
         several = self.settings.several

@@ -2,6 +2,7 @@
 answering them with several labels.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,6 @@ from eacl_jax.reports.theme import Theme
 FIGURE = "surest"
 _TOLD = "70"
 """Percent of dev's utterances: of whose share the text tells."""
-_APART = 30  # percent of the utterances
 
 
 def section(gallery: Gallery, results: Mapping[str, Any]) -> str:
@@ -86,23 +86,30 @@ def _draw(theme: Theme, points: list[tuple[float, float, float]]) -> Figure:
         axis.set_major_formatter(PercentFormatter(decimals=0))
     axes.grid(axis="y", linewidth=0.8)
     axes.margins(y=0.2)
-    middle = len(points) // 2
-    # Two names side by side could not be read.
-    for number in [0, *([middle] if answered[middle] - answered[0] > _APART else [])]:
-        axes.annotate(
-            f"{right[number]:.0f}%, confidence from {100 * confidence[number]:.0f}%",
-            (answered[number], right[number]),
-            xytext=(7, 7),
-            textcoords="offset points",
-            fontsize=9.5,
-        )
-    axes.annotate(
-        f"all: {right[-1]:.0f}%",
-        (answered[-1], right[-1]),
-        xytext=(-6, -14),
-        textcoords="offset points",
-        ha="right",
-        fontsize=9.5,
-        fontweight="bold",
-    )
+    _name_points(figure, list(zip(answered, right, confidence, strict=True)))
     return figure
+
+
+def _name_points(figure: Figure, points: list[tuple[float, float, float]]) -> None:
+    """Writes what the last point of the line says, and the first and the middle one, above or below
+    it, where that hides neither the line nor another name; `points` as of `_draw`, sorted.
+    """
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    write = functools.partial(axes.annotate, textcoords="offset points", fontsize=9.5)
+    *others, (answered, right, _) = points
+    place: dict[str, Any] = {"xytext": (8, 0), "va": "center", "fontweight": "bold"}
+    named = [write(f"all: {right:.0f}%", (answered, right), **place)]
+    for answered, right, confidence in (*others[:1], *others[len(points) // 2 :][:1]):
+        words = f"{right:.0f}%, confidence from {100 * confidence:.0f}%"
+        for below in (False, True):
+            place = {"xytext": (7, -7 if below else 7), "va": "top" if below else "bottom"}
+            name = write(words, (answered, right), **place)
+            figure.draw_without_rendering()  # lays the axes out, which make room for names
+            box = name.get_window_extent()
+            drawn = line.get_path().transformed(line.get_transform())
+            hides = [box.overlaps(other.get_window_extent()) for other in named]
+            if not any(hides) and not drawn.intersects_bbox(box, filled=False):
+                named.append(name)
+                break
+            name.remove()

@@ -394,6 +394,22 @@ def test_how_sure_answers_are_is_printed() -> None:
     assert "its confidence is by the direction of the classifier's logits, not by" in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("chances", "verdict"),
+    [((0.75, 0.75, 0.75, 0.75), "they fit"), ((1.0, 0.5, 0.5, 1.0), "they fit on average alone")],
+)
+def test_probabilities_fit_where_those_of_each_size_do(chances, verdict: str) -> None:
+    """Three of four answers are right; one of those that are quite sure is not."""
+    tally, out = Tally(("joy", "anger")), io.StringIO()
+    utterances = tuple(Utterance("Ann", "hi", mood) for mood in ("anger", "joy", "joy", "joy"))
+    answers = [Prediction("Ann", "hi", "joy", {"joy": p, "anger": 1 - p}, {}) for p in chances]
+    tally.add([Dialogue("1", utterances)], answers)
+    print_scores("chats.csv", tally.scores(), Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    mean = "calibration: on average it gives its answers 75.00%, and 75.00% are right"
+    assert f"{mean}: {verdict}" in lines
+
+
 def test_scores_of_nothing_are_dashes() -> None:
     labels = ("joy", "anger", "fear", "calm")
     tally, out = Tally(labels), io.StringIO()

@@ -362,6 +362,26 @@ def test_what_is_no_dialogue_is_named(given, message):
         read_dialogues(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        ("Ann: hi\nno name\nnobody's\nSpeaker: hi", 2),
+        (["Ann: hi\nno name", "one alone", {"transcript": "no name\nnor here"}], 3),
+        ([{"speaker": "Ann", "text": "hi"}, {"text": "so"}], 1),
+        ({"utterances": ["Ann: hi", "no name", ("Speaker", "so"), Utterance(NOBODY, "so")]}, 1),
+        (pd.DataFrame({"dialogue": [1, 1], "speaker": ["Ann", ""], "text": ["a", "b"]}), 1),
+        (pd.DataFrame({"dialogue": [1, 1], "text": ["a", "b"]}), 0),
+        (["one alone", "and another"], 0),
+    ],
+)
+def test_utterances_that_name_no_speaker_are_counted_once(given, number, caplog):
+    read_dialogues(given)
+    names = "utterance names" if number == 1 else "utterances name"
+    said = [each for each in caplog.messages if "no speaker" in each]
+    assert len(said) == bool(number)
+    assert all(f": {number} {names} no speaker" in each for each in said)
+
+
 def test_the_name_of_a_file_is_no_transcript(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_dialogues("chats.txt")[0][0].utterances == (Utterance(NOBODY, "chats.txt"),)

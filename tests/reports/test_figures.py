@@ -9,8 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
-from eacl_jax.reports import drawing, figures
+from eacl_jax.reports import abstention, drawing, figures
 from eacl_jax.reports.names import LONGEST, figure_names
 from eacl_jax.reports.projection import Map
 from eacl_jax.reports.theme import DARK, LIGHT, Theme
@@ -165,6 +166,33 @@ def test_twelve_long_names_do_not_run_into_each_other() -> None:
     for box in boxes(canvas, [*axes.get_yticklabels(), *axes.get_xticklabels()]):
         assert (box[0] >= page[0] - 1).all()
         assert (box[1] <= page[1] + 1).all()
+
+
+@pytest.mark.parametrize(
+    ("right", "names"),
+    [
+        # As of a run of few utterances: the middle is near the end.
+        ((67, 50, 45, 52, 50, 48, 46, 52, 52, 50), ["all: 50%", "67%, confidence from 90%"]),
+        ((50, 60, 75, 85, 89, 91, 92, 89, 74, 68), ["all: 68%", "50%, con", "91%, con"]),
+        ((96, 90, 87, 83, 79, 75, 72, 69, 66, 63), ["all: 63%", "96%, con", "75%, con"]),
+        ((40,), ["all: 40%"]),
+    ],
+)
+def test_names_of_the_surest_hide_neither_each_other_nor_the_line(right, names) -> None:
+    answered = [18, 24, 59, 74, 76, 79, 82, 97, 98] if right[0] == 67 else range(10, 100, 10)
+    at = [*answered, 100][-len(right) :]
+    confidence = [0.9 - 0.1 * number for number in range(len(right))]
+    figure = abstention._draw(LIGHT, list(zip(at, right, confidence, strict=True)))
+    canvas = drawn(figure)
+    (axes,) = figure.axes
+    found = [text.get_text() for text in axes.texts]
+    assert len(found) == len(names)
+    assert all(map(str.startswith, found, names))
+    places = boxes(canvas, list(axes.texts))
+    assert not any(overlap(a, b) for a, b in itertools.combinations(places, 2))
+    (line,) = axes.lines[:1]
+    path = line.get_path().transformed(line.get_transform())
+    assert not any(path.intersects_bbox(Bbox(place), filled=False) for place in places)
 
 
 def test_names_of_crowded_anchors_do_not_cover_each_other() -> None:

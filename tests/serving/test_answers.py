@@ -178,7 +178,10 @@ def test_the_forms_of_a_dialogue_mean_what_they_mean_to_the_library(tiny):
     assert found[1]["utterances"][2].items() >= {"time": 3, "gold": ["joy"]}.items()
     for one, other in zip(found, expected, strict=True):
         assert_answers(one["utterances"], other)
-    assert again.json() == first.json()  # answers may be asked again
+    body = first.json()
+    # Answers may be asked again; they name a speaker, whoever it is.
+    assert body["warnings"].pop(0).startswith("2 utterances name no speaker")
+    assert again.json() == body
 
 
 @pytest.mark.parametrize(
@@ -311,11 +314,11 @@ def test_answers_without_the_utterances_around_are_counted(tiny):
 
 
 def test_what_is_amiss_with_dialogues_reaches_the_caller():
-    falling = [{"text": f"it was {n}", "stamp": n} for n in (9, 7, 4, 1)]
+    falling = [{"speaker": "Ann", "text": f"it was {n}", "stamp": n} for n in (9, 7, 4, 1)]
     twice = [
-        {"text": "we won the match", "annotator": "a"},
-        {"text": "and then we came home again", "annotator": "a"},
-        {"text": "and then we came home again", "annotator": "b"},
+        {"speaker": "Ann", "text": "we won the match", "annotator": "a"},
+        {"speaker": "Ann", "text": "and then we came home again", "annotator": "a"},
+        {"speaker": "Ann", "text": "and then we came home again", "annotator": "b"},
     ]
     chat = (
         "[12/1/24, 10:02:11] Ann: hi\n[12/1/24, 10:02:13] Ben: <Media omitted>\n"
@@ -335,6 +338,32 @@ def test_what_is_amiss_with_dialogues_reaches_the_caller():
     assert again.startswith("1 dialogue has an utterance twice with two values of 'annotator'")
     assert "(first in dialogues[1]: 'and then we came home again')" in again
     assert left_out.startswith("dialogues[2].transcript: 1 message of a chat was left out")
+
+
+def test_utterances_that_name_no_speaker_are_counted():
+    lines = "Customer: Unacceptable.\nI waited 2 hours.\nNobody came.\nAgent: Sorry."
+    own = [{"text": "I waited"}, {"speaker": None, "text": "so"}, "Nobody came.", ["Ann", "Sorry."]]
+    named = [{"speaker": "Speaker", "text": "so"}, "Speaker: so", "Ann: hi"]
+
+    async def ask():
+        async with serving(Gated()) as client:
+            asked = [
+                [{"transcript": lines}],
+                [{"utterances": own}, {"transcript": "so it is\nAnn: hi"}],
+                [{"utterances": named}, {"transcript": "Speaker: so\nAnn: hi"}],
+                # Whoever says it.
+                [{"transcript": "it was late"}, {"utterances": [{"text": "it was late"}]}],
+            ]
+            answers = [await client.post("/v1/predict", json={"dialogues": d}) for d in asked]
+            return [answer.json()["warnings"] for answer in answers]
+
+    found = asyncio.run(ask())
+    assert found == [
+        ["2 utterances name no speaker; they count as one speaker's, 'Speaker'."],
+        ["4 utterances name no speaker; they count as one speaker's, 'Speaker'."],
+        [],
+        [],
+    ]
 
 
 def test_a_conversation_keeps_its_own_labels(tiny):

@@ -674,6 +674,7 @@ def test_the_model_is_described():
         "sequence": False,
         "coverage": True,
         "temperature": 1.5,
+        "calibration_error": {"dev": 2.75, "test": 3.5},
         "runtime": {"name": "jax", "precision": "float32", "cost": ""},
         "limits": {
             "dialogues": 3,

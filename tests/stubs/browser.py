@@ -31,6 +31,17 @@ def fail_with(page: Page, status: int, body: Any, **headers: str) -> None:
     )
 
 
+def describe(page: Page, **fields: Any) -> None:
+    """Opens the page anew with a service that says so of its model."""
+
+    def changed(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), **fields})
+
+    page.route("**/v1/model", changed, times=1)
+    page.reload()
+
+
 class Waiting:
     """What a page asks from now on waits, until it may go on."""
 

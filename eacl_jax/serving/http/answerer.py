@@ -63,6 +63,7 @@ class Answerer:
             "sequence": model.chain is not None,
             "coverage": model.sets is not None,
             "temperature": model.calibration[Stage.TWO],
+            "calibration_error": self._recognizer.calibration_error,
             "runtime": {name: getattr(runtime, name) for name in ("name", "precision", "cost")},
             "limits": dataclasses.asdict(service.limits),
         }

@@ -1,7 +1,7 @@
 """What answers hold, of models of one label an utterance and of several."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -112,8 +112,9 @@ class PredictAnswer(_Words):
             " so near to each other that it hardly tells them apart. And how many utterances had to"
             " be answered without features that the model reads or without the utterances around"
             " them, how many texts were too long or are not known (`truncated`, `unknown_text`;"
-            " whatever `fields` were asked for), how many hold HTML, which is read as words, and"
-            " how many may be in another language than those that the model was trained on; and"
+            " whatever `fields` were asked for), how many hold HTML, which is read as words, how"
+            " many utterances of dialogues name no speaker and count as one speaker's, and how"
+            " many texts may be in another language than those that the model was trained on; and"
             " whether features are unlike those of training."
         )
     )
@@ -233,6 +234,14 @@ class ModelAnswer(_Words):
         description=(
             "That calibrates the probabilities; 1 with several labels, which are calibrated each on"
             " its own."
+        )
+    )
+    calibration_error: dict[Literal["dev", "test", "adaptation"], float] = Field(
+        description=(
+            "How far probabilities and how often they are right differ, in percent (expected"
+            " calibration error, 15 bins; with several labels the mean over them), by what it was"
+            " measured on: `dev` and `test` of the run, or the dialogues of its `adaptation`. Empty"
+            " where it was not measured since the model was changed. Not of labels of one's own."
         )
     )
     runtime: RuntimeAnswer

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from eacl_jax.corpora.backwards import about_backwards
+from eacl_jax.corpora.forms import names_somebody
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import about_annotators
-from eacl_jax.corpora.transcripts import split_lines
+from eacl_jax.corpora.transcripts import about_unnamed, count_unnamed, split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
 from eacl_jax.data.inputs import read_labels, read_record, read_utterance
@@ -47,7 +48,8 @@ def dialogues_of(
     asked: Sequence[AskedDialogue], limits: Limits, modalities: Modalities
 ) -> tuple[list[Dialogue], list[str]]:
     """The dialogues of a request, and what to say of them: which lines of transcripts were left
-    out, and where they may stand newest first or have utterances once an annotator.
+    out, how many utterances name no speaker, and where they may stand newest first or have
+    utterances once an annotator.
 
     Args:
       asked: as they were given.
@@ -60,6 +62,7 @@ def dialogues_of(
     """
     found: list[Dialogue] = []
     notes: list[str] = []
+    unnamed: list[int] = []
     before = 0
     for number, each in enumerate(asked):
         field, given = f"dialogues[{number}]", each.given()
@@ -76,7 +79,7 @@ def dialogues_of(
                 path,
             )
             left_out: list[str] = []
-            reader = functools.partial(read_record, tell=left_out.append)
+            reader = functools.partial(read_record, tell=left_out.append, unnamed=unnamed.append)
             dialogue = _read(reader, given, field, path, str(number + 1))
             notes += (f"{path}: {what}" for what in left_out)
             if not dialogue.utterances:
@@ -100,6 +103,7 @@ def dialogues_of(
                 for index, turn in enumerate(each.utterances)
             )
             _read(check_oldest_first, turns, field, field)
+            unnamed.append(count_unnamed([_names_somebody(turn) for turn in each.utterances]))
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
         found.append(dialogue)
@@ -114,6 +118,8 @@ def dialogues_of(
     found = numbered_apart(found, named)
     spoken = ((f"dialogues[{n}]", each.utterances) for n, each in enumerate(found))
     amiss = [*about_backwards(each.utterances for each in found), about_annotators(spoken), *notes]
+    if number := sum(unnamed):
+        amiss.append(f"{about_unnamed(number)}.")
     return found, [message for message in amiss if message]
 
 
@@ -139,6 +145,10 @@ def utterance_of(
     utterance = _read(read_utterance, given, path or "the utterance", path or None)
     _short_enough(utterance.text, limits, field_of(asked, path, "text"))
     return _with_fields(utterance, modalities, path)
+
+
+def _names_somebody(asked: AskedUtterance | list[str] | str) -> bool:
+    return names_somebody(asked.given() if isinstance(asked, AskedUtterance) else asked)
 
 
 def field_of(asked: AskedUtterance | list[str] | str, path: str, name: str) -> str:

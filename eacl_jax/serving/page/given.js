@@ -2,13 +2,22 @@
 
 import { isolated } from "./element.js";
 import { count } from "./numbers.js";
-import { lineOf } from "./transcript.js";
+import { SOMEBODY, lineOf } from "./transcript.js";
 
 /** An utterance as the service is asked of it: of a sound that it has heard before, what it made of it. */
 export function asked({ speaker, text, features, sound }) {
   const all = { ...features, ...sound?.features };
   const audio = sound && !sound.features ? { audio: { data: sound.data } } : {};
   return { speaker, text, ...(Object.keys(all).length && { features: all }), ...audio };
+}
+
+/**
+ * All utterances of a conversation as they are asked again; `typed` is the text that they stand in, or null. Those that it names no speaker of are
+ * given none, so that the service says so again.
+ */
+export function askedOf(utterances, typed) {
+  const named = typed === null || typed.includes(SOMEBODY);
+  return utterances.map((each) => asked(named || each.speaker !== SOMEBODY ? each : { ...each, speaker: null }));
 }
 
 /** The answers with the features and sounds that were asked with; a sound with the features that were made of it, if the model takes so many numbers. */

@@ -7,7 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
-import { asked, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
+import { asked, askedOf, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -16,6 +16,7 @@ import { Service } from "./service.js";
 import { forget, isRecording, stopRecording } from "./sound.js";
 import { TokenDialog } from "./token.js";
 import { flatten, isPlain, lineOf } from "./transcript.js";
+import { trust } from "./trust.js";
 import { Warnings } from "./warnings.js";
 
 // More labels than this are counted, not listed, in the line on the model.
@@ -96,7 +97,7 @@ function showModel() {
   const labels = typedLabels === null ? model.labels : shown.labels;
   const listed = labels.length > MANY ? [`${labels.length} labels`] : labels.flatMap((label, index) => (index ? [", ", ...withWord(label)] : withWord(label)));
   const kind = typedLabels === null ? [" ("] : [" with ", html("strong", {}, "your own labels"), " ("];
-  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...inWordsOf(model.features), trust());
+  find("model").replaceChildren("Answered by ", named, ...kind, ...listed, "). ", ...inWordsOf(model.features), trust(model, typedLabels !== null));
   find("context").textContent = `${answeredFrom()}.`;
   find("promise").textContent = model.task === "multi" ? "its emotions, one, several or none," : "its emotion,";
 }
@@ -121,35 +122,23 @@ function withWord(label) {
   return [html("bdi", {}, label), ...(word === label ? [] : [": ", html("bdi", {}, word.replaceAll("|", ", "))])];
 }
 
-function trust() {
-  if (model.task === "multi") return `An utterance may have several of them, or none. ${trustOfSeveral()}`;
-  if (typedLabels !== null) return "They were not trained, and their probabilities are not calibrated.";
-  if (model.temperature === 1) return "Its probabilities are not calibrated.";
-  return "Its probabilities are calibrated: of answers given with 70%, about 7 in 10 are right on utterances like those it was tuned on.";
-}
-
-function trustOfSeveral() {
-  if (typedLabels !== null) return "They were not trained: their probabilities and the threshold that they share are a guess.";
-  return "Each has a probability, calibrated on utterances like those it was tuned on, and is answered from its threshold on.";
-}
-
 /** Answers the text, or what is shown where the text is still the one that it came from. `labels` as `typedLabels`. */
 async function answer(labels) {
   const typed = text.value;
   const same = isAnswered();
-  const dialogue = same ? { utterances: shown.utterances.map(asked) } : { transcript: typed };
+  const dialogue = same ? { utterances: askedOf(shown.utterances, typed) } : { transcript: typed };
   await readModel();
   let found = await predict([dialogue], labels);
   if (same) keeping(shown.utterances, found);
-  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, labels);
+  else if (shown?.utterances.some(hasGiven)) found = await answerEdited(found, typed, labels);
   typedLabels = labels;
   show(typed, found);
 }
 
-/** The answers to a text that was edited, with the features and sounds of what in it is as it was. */
-async function answerEdited(found, labels) {
+/** The answers to a text that was edited, `typed`, with the features and sounds of what in it is as it was. */
+async function answerEdited(found, typed, labels) {
   const { given, lost } = carriedOver(shown.utterances, found.dialogues[0]);
-  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: given.map(asked) }], labels)) : found;
+  const whole = given.some(hasGiven) ? keeping(given, await predict([{ utterances: askedOf(given, typed) }], labels)) : found;
   lost.forEach((each) => forget(each.sound));
   return lost.length ? { ...whole, warnings: [...whole.warnings, lostInWords(lost)] } : whole;
 }
@@ -250,7 +239,7 @@ function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {
 /** Answers the conversation again with another utterance `index`. */
 async function answerWith(index, changed) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: given.map(asked) }], typedLabels)));
+  show(shown.typed, keeping(given, await predict([{ utterances: askedOf(given, shown.typed) }], typedLabels)));
   choose(index);
 }
 
@@ -366,7 +355,9 @@ async function addReply() {
   const total = shown.utterances.length;
   const askFrom = (start) => {
     const named = (index) => (start + index < total ? `utterance ${start + index + 1}` : "the new utterance");
-    return predict([{ utterances: [...shown.utterances.slice(start).map(asked), lineOf(next)] }], typedLabels, named);
+    // Of some of them it would be said again, with another number.
+    const before = start ? shown.utterances.slice(start).map(asked) : askedOf(shown.utterances, shown.typed);
+    return predict([{ utterances: [...before, lineOf(next)] }], typedLabels, named);
   };
   // An answer depends on so many utterances before it, and on no more; where later ones count too, answers change, and of
   // features it is counted how many utterances are without.

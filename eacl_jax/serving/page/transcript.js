@@ -1,5 +1,8 @@
 // Utterances as the lines that the service reads them from.
 
+/** Who speaks where a line does not say so. */
+export const SOMEBODY = "Speaker";
+
 /** `Ann: I got it!` */
 export function lineOf({ speaker, text }) {
   return `${speaker}: ${text}`;
@@ -15,9 +18,6 @@ export function isPlain(text, utterances) {
   const lines = text.split(/\r\n|\r|\n/).map((line) => line.trim()).filter(Boolean);
   return lines.length === utterances.length && lines.every((line, index) => isLineOf(line, utterances[index]));
 }
-
-// Who speaks where a line does not say so.
-const SOMEBODY = "Speaker";
 
 function isLineOf(line, { speaker, text }) {
   if (line === text) return speaker === SOMEBODY;

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from eacl_jax.model.chain import Chain
-from tests.stubs.browser import CHAT, EMOTIONS, bodies, show, use_labels
+from tests.stubs.browser import CHAT, EMOTIONS, bodies, describe, show, use_labels
 from tests.stubs.featured import VOICE
 from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer, serving
 
@@ -262,6 +262,47 @@ def test_answers_that_say_little_are_marked(visit):
     expect(page.get_by_role("status")).to_contain_text("hard to tell apart")
     page.get_by_role("button", name="Back to the model’s labels").click()
     expect(page.locator("#warnings li")).to_have_count(0)
+
+
+def test_it_says_how_far_probabilities_hold_where_that_is_known(visit):
+    page = visit()
+    header = page.locator("#model")
+    promise = "of answers given with 70%, about 7 in 10 are right"
+    apart = "how sure it was and how often it was right differed by {} on average"
+    for errors, said in (
+        ({"dev": 2.75, "test": 3.5}, f"{promise} on utterances like those it was tuned on (on"),
+        ({"dev": 2.75, "test": 3.5}, f"(on test utterances, {apart.format('4 points')})"),
+        ({"adaptation": 0.4}, f"adapted to, {apart.format('less than 1 point')})"),
+        ({"dev": 1.2}, f"{promise} on utterances like those it was tuned on (on the utterances it"),
+        ({"dev": 3, "test": 28.9}, f"roughly: on test utterances, {apart.format('29 points')}."),
+        ({"adaptation": 5.6}, f"on the dialogues it was adapted to, {apart.format('6 points')}."),
+        ({}, "How far its probabilities hold was not measured"),
+    ):
+        describe(page, calibration_error=errors)
+        expect(header).to_contain_text(said)
+        assert (promise in header.inner_text()) is (0 < max(errors.values(), default=9) < 5)
+    # Nothing of this is of labels that nobody trained.
+    show(page)
+    use_labels(page, "calm, wild")
+    expect(header).to_contain_text("their probabilities are not calibrated.")
+
+
+def test_lines_that_name_no_speaker_are_counted_whenever_all_are_answered(visit):
+    page = visit()
+    options = show(page, "Cem: such anger\nI waited.\nNobody came.\nAnn: sadness")
+    warnings = page.locator("#warnings li")
+    said = "2 utterances name no speaker; they count as one speaker's, 'Speaker'."
+    expect(warnings).to_have_text([said])
+    page.get_by_label("Who").fill("Cem")
+    page.get_by_label("says").fill("pure disgust")
+    page.keyboard.press("Enter")
+    expect(options).to_have_count(5)
+    expect(warnings).to_have_text([said])
+    use_labels(page, "calm, wild")
+    expect(page.locator("#lanes li")).to_have_text(["calm", "wild"])
+    expect(warnings).to_have_text([said])
+    show(page, "Speaker: so it is\nAnn: joy")
+    expect(warnings).to_have_count(0)
 
 
 def test_what_an_added_utterance_is_warned_of_is_said(visit):

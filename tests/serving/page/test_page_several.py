@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.serving.page.test_page import download
 from tests.serving.page.test_page_looks import TEXTS, contrast
-from tests.stubs.browser import show, use_labels
+from tests.stubs.browser import describe, show, use_labels
 from tests.stubs.page import MANY, answer_several, serving, thresholds
 
 CHAT = "Ann: joy, love and gratitude\nBen: it is so\nAnn: grief and disappointment"
@@ -47,6 +48,19 @@ def test_an_utterance_has_several_labels_or_plainly_none(visit):
     page.get_by_label("says").fill("nothing much")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Ben: none of the labels.")
+
+
+def test_it_says_how_far_probabilities_hold_where_that_is_known(visit):
+    page = visit()
+    header = page.locator("#model")
+    apart = "how probable an emotion was held and how often it was there differed by"
+    for errors, said in (
+        ({"dev": 2.75, "test": 1}, f"calibrated on .* test utterances, {apart} 1 point on average"),
+        ({"test": 17.1}, f"only roughly: on test utterances, {apart} 17 points on average"),
+        ({}, "How far the probabilities hold was not measured"),
+    ):
+        describe(page, calibration_error=errors)
+        expect(header).to_have_text(re.compile(said))
 
 
 def test_the_panel_shows_what_is_answered_and_from_where_on(visit):
