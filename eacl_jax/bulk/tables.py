@@ -16,7 +16,7 @@ from eacl_jax.corpora.columns import SEVERAL, find_columns, is_weak, may_number,
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.order import Decimals, Times
-from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.repeats import Repeats, SameIds
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
@@ -115,7 +115,7 @@ class Table:
         names = self._turn_names
         # Of the dialogue as a whole, which may be given in pieces.
         repeats, decimals, times, begins = Repeats(names), Decimals(names), Times(), ""
-        backwards = Backwards()
+        backwards, ids = Backwards(), SameIds()
         while row is not None:
             first, before = lines.line + 1, lines.position
             where = f"{lines.name} line {first}"
@@ -144,6 +144,7 @@ class Table:
                     try:
                         times.check(begins)
                         repeats.end()
+                        ids.check("column")
                     except UserError as error:
                         current.problem = current.problem or str(error)
                     yield from current.items()
@@ -164,7 +165,7 @@ class Table:
                     before=before if waiting else None,
                 )
                 turns, repeats = [None] * len(columns.turns), Repeats(names)
-                decimals, times = Decimals(names), Times()
+                decimals, times, ids = Decimals(names), Times(), SameIds()
                 begins = f"{where}: dialogue {identity!r:.60}"
             stray = ""
             try:
@@ -183,6 +184,7 @@ class Table:
             else:
                 utterance = dataclasses.replace(utterance, other=other, features=features)
                 times.add(utterance)
+                ids.add(utterance, where)
                 named = bool(speaker) or columns.speaker is None
                 if waiting:
                     waiting.add(utterance, first, named, [turn_of(cell) for cell in numbered])

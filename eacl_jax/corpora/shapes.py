@@ -29,6 +29,7 @@ from eacl_jax.corpora.label_columns import (
 )
 from eacl_jax.corpora.labels import read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import check_same_ids
 from eacl_jax.corpora.rows import flat, gather, read_identity
 from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -266,6 +267,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             _utterance(item, f"{where} utterance {number}", reading)
             for number, item in enumerate(given)
         )
+        check_same_ids(utterances, lambda number: f"{where} utterance {number}")
         check_oldest_first(utterances, where)
         kept = tuple(
             kept_of(item, utterance.emotion) if isinstance(item, Mapping) else Kept.NO_ANSWER

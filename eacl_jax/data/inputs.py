@@ -32,7 +32,7 @@ from eacl_jax.corpora.forms import (
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.labels import clean_label, word_of
 from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats, warn_of_annotators
+from eacl_jax.corpora.repeats import Repeats, SameIds, warn_of_annotators
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.texts import why_no_text
 from eacl_jax.corpora.transcripts import (
@@ -367,6 +367,7 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
     before: dict[tuple[str, str], int] = {}
     returns = Returns()
     repeats: dict[str, Repeats] = {}
+    ids: dict[str, SameIds] = {}
     decimals: dict[str, Decimals] = {}
     by_dialogue: dict[str, list[dict[str, Any]]] = {}
     for number, row in enumerate(rows):
@@ -392,6 +393,7 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
             f"frame[{texts!r}], whose texts are divided, or each utterance a row",
         )
         gathered.setdefault(identity, []).append(utterance)
+        ids.setdefault(identity, SameIds()).add(utterance, where)
         if turns:
             again = repeats.setdefault(identity, Repeats(turns))
             cells = [row.get(name) for name in turns]
@@ -399,6 +401,8 @@ def _from_frame(frame: Any, task: TaskName | None) -> list[Dialogue]:
             again.add(cells, utterance.speaker, utterance.text, where)
     for again in repeats.values():
         again.end()
+    for same in ids.values():
+        same.check("column")
     returns.check(
         "the DataFrame",
         {

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from eacl_jax.corpora.backwards import about_backwards
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.repeats import about_annotators
+from eacl_jax.corpora.repeats import about_annotators, check_same_ids
 from eacl_jax.corpora.transcripts import split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
@@ -99,7 +99,7 @@ def dialogues_of(
                 utterance_of(turn, limits, modalities, f"{field}.utterances[{index}]")
                 for index, turn in enumerate(each.utterances)
             )
-            _read(check_oldest_first, turns, field, field)
+            _read(_check_turns, turns, field, field)
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
         found.append(dialogue)
@@ -115,6 +115,12 @@ def dialogues_of(
     spoken = ((f"dialogues[{n}]", each.utterances) for n, each in enumerate(found))
     amiss = [*about_backwards(each.utterances for each in found), about_annotators(spoken), *notes]
     return found, [message for message in amiss if message]
+
+
+def _check_turns(turns: Sequence[Utterance], where: str) -> None:
+    """Raises `UserError` where two of a dialogue's utterances are one, or it is in no order."""
+    check_same_ids(turns, lambda number: f"{where}.utterances[{number}]")
+    check_oldest_first(turns, where)
 
 
 def utterance_of(
