@@ -113,6 +113,20 @@ class Times:
             return []
         return list(self._others)
 
+    @property
+    def backs(self) -> dict[str, bool]:
+        """Whether the times of each field that tells them surely go back at all; where numbers of
+        the utterances go on, or another field's times do, the utterances are in order all the same.
+        """
+        if self._count < 2:
+            return {}
+        in_order = self._ordered or any(field.goes_on for field in self._fields.values())
+        return {
+            name: goes_back and not in_order
+            for name, field in self._fields.items()
+            if (goes_back := field.goes_back) is not None
+        }
+
     def check(self, where: str) -> None:
         """Raises `UserError` where a field of three utterances or more tells a time for each of
         them, and it goes back at least twice, and at half of them or more: answers go by the past,
@@ -203,7 +217,12 @@ class _Steps:
         """The same of times that may be plain numbers, as flags, codes and scores are."""
         if self._largest < _SPEECH:
             return "newest first" if self.falls else ""
-        return self.disorder if self.differ or self._largest >= _DATES else ""
+        return self.disorder if self.may_be_seconds else ""
+
+    @property
+    def may_be_seconds(self) -> bool:
+        """Whether plain numbers tell times, and are no flags, codes and scores."""
+        return self._largest >= _SPEECH and (self.differ or self._largest >= _DATES)
 
     @property
     def disorder_of_turns(self) -> str:
@@ -254,6 +273,17 @@ class _Field:
         """Whether they are dates or numbers of seconds, and in order."""
         steps = self._readings.values()
         return bool(steps) and not self.is_weak and all(s.on and not s.back for s in steps)
+
+    @property
+    def goes_back(self) -> bool | None:
+        """Whether they go back at all; None where they are no dates or numbers of seconds, or it
+        depends on whether days or months stand first.
+        """
+        steps = self._readings.values()
+        if not steps or self.is_weak or not all(each.may_be_seconds for each in steps):
+            return None
+        found = {each.back > 0 for each in steps}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def falls(self) -> bool:
