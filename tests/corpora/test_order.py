@@ -102,6 +102,45 @@ def test_times_that_are_not_understood_are_reported_once(times, caplog, monkeypa
     )
 
 
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        (
+            ("2024-05-12 10:31", "2024-05-12 10:32 EST", "2024-05-12 10:33"),
+            "'2024-05-12 10:32 EST' in 'created_at' are not understood, as 'EST' may stand for"
+            " several zones: write one as +02:00 in its place, so",
+        ),
+        (
+            ("12.5.2024 10:31 (MESZ)", "2024-05-12 10:32", "then"),
+            "'12.5.2024 10:31 (MESZ)' in 'created_at' are not understood, as 'MESZ' may",
+        ),
+        (
+            ("10:31", "10:32 Europe/Berlin", "10:33"),
+            "'10:32 Europe/Berlin' in 'created_at' are not understood, as 'Europe/Berlin' may",
+        ),
+        (("1:31", "2:31", "then"), "'then' in 'created_at' are not understood, so"),
+        (("7 AM", "8 AM", "9 AM"), "'7 AM' in 'created_at' are not understood, so"),
+        (
+            ("1/3/2024", "13/5/2024", "5/14/2024"),
+            "'5/14/2024' in 'created_at' are not understood beside '13/5/2024', so",
+        ),
+        (
+            ("10:31", "2024-05-12 10:32", "10:33"),
+            "'2024-05-12 10:32' in 'created_at' are not understood beside '10:31', so",
+        ),
+        (
+            ("1/3/2024", "1/2/2024", "2/1/2024"),
+            "'1/3/2024' in 'created_at' are not understood, as days or months may stand first, so",
+        ),
+    ],
+)
+def test_the_time_that_is_not_understood_is_named(times, found, caplog, monkeypatch):
+    monkeypatch.setattr(order, "_logged", set())
+    check_oldest_first(spoken(times), "x")
+    (message,) = caplog.messages
+    assert message.startswith(f"x: times such as {found}")
+
+
 def test_wherever_they_come_from(tmp_path):
     rows = [("1", "Ann", f"{n}", "joy", time) for n, time in enumerate(NEWEST)]
     table = "dialogue,speaker,text,emotion,created_at\n" + "".join(
