@@ -288,13 +288,12 @@ def _identity(
     """The field that holds the id, and the id: the record's number where there is none."""
     names = [name for name in value if not isinstance(value[name], (list, Mapping))]
     if named := reading.given.get("dialogue", ""):
-        if named not in names:
+        if not (places := find_part(names, "dialogue", given=named)):
             raise UserError(
                 f"{where} has no field {named!r} with an id, which"
                 f" {reading.naming.format(part='dialogue')} names; it has"
                 f" {sorted(map(str, value))}."
             )
-        places = [names.index(named)]
     else:
         places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
     if len(places) > 1:
