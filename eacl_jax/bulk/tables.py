@@ -24,7 +24,7 @@ from eacl_jax.corpora.columns import (
 from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact
 from eacl_jax.corpora.formulas import as_written
 from eacl_jax.corpora.order import Decimals, Times
-from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.repeats import Repeats, SameIds
 from eacl_jax.corpora.returns import JOINED
 from eacl_jax.corpora.texts import check_utterance
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, check_one_utterance
@@ -175,7 +175,7 @@ class Table:
             return
         utterance = dataclasses.replace(utterance, other=other, features=features)
         named = bool(speaker) or columns.speaker is None
-        yield from dialogue.add(utterance, line, named, numbered)
+        yield from dialogue.add(utterance, line, named, numbered, where)
 
     def _identity(self, row: list[str], where: str) -> str:
         count = len(self._header)
@@ -237,6 +237,7 @@ class _Rows:
         self._begins = f"{where}: dialogue {self.id!r:.60}"
         self._last: list[int | None] = [None] * len(names)
         self._decimals, self._repeats, self._times = Decimals(names), Repeats(names), Times()
+        self._ids = SameIds()
         self._waiting: list[tuple[Utterance, int, bool]] | None = [] if waits else None
         self._turns: list[Sequence[int | None]] = []
 
@@ -267,10 +268,11 @@ class _Rows:
         self._repeats.add(cells, speaker, text, where)
 
     def add(
-        self, utterance: Utterance, line: int, named: bool, cells: Sequence[str]
+        self, utterance: Utterance, line: int, named: bool, cells: Sequence[str], where: str
     ) -> Iterator[Item]:
         """Adds the next row: see `Gathering.add`; its cells are those that were checked."""
         self._times.add(utterance)
+        self._ids.add(utterance, where)
         if self._waiting is None:
             yield from self._dialogue.add(utterance, line, named=named)
         else:
@@ -285,6 +287,7 @@ class _Rows:
         try:
             self._times.check(self._begins)
             self._repeats.end()
+            self._ids.check("column")
         except UserError as error:
             self.spoil(str(error))
         yield from self._dialogue.items()

@@ -99,7 +99,9 @@ def _check_transcript(first: str, where: str) -> None:
     )
 
 
-def read_txt(lines: Lines, wanted: Wanted, findings: Findings) -> Iterator[Item]:
+def read_txt(
+    lines: Lines, wanted: Wanted, findings: Findings, *, tables: str = ""
+) -> Iterator[Item]:
     """Utterances in lines, as `corpora.transcripts` reads them; a blank line ends a dialogue,
     unless it may be part of an exported chat's message. A dialogue's id is its number.
 
@@ -107,13 +109,14 @@ def read_txt(lines: Lines, wanted: Wanted, findings: Findings) -> Iterator[Item]
       lines: of the input.
       wanted: says which dialogues are wanted.
       findings: gets what there is to report of the text.
+      tables: how a user has tables read, for messages.
     """
     # Blocks at the head of the file in which nobody is named: perhaps a title of what comes.
     above: list[_Block] | None = []
     block: _Block | None = None
     current: Gathering | None = None
     size, last = 0, None  # of the dialogue: utterances so far, and the last of them
-    script = TranscriptLines(lines.name)
+    script = TranscriptLines(lines.name, tables=tables)
     line = b"\n"
     while line:
         line = lines.read()
@@ -136,7 +139,8 @@ def read_txt(lines: Lines, wanted: Wanted, findings: Findings) -> Iterator[Item]
             block.problem = block.problem or str(error)
         if ends and waits and above is not None:
             above.append(block)
-            block, script = None, TranscriptLines(lines.name, sum(len(b.utterances) for b in above))
+            below = sum(len(each.utterances) for each in above)
+            block, script = None, TranscriptLines(lines.name, below, tables)
             continue
         if not (ends or block.utterances):
             continue
@@ -155,7 +159,7 @@ def read_txt(lines: Lines, wanted: Wanted, findings: Findings) -> Iterator[Item]
             yield from current.items()
             findings.titles += script.titles
             findings.notes += script.notes
-            current, block, script = None, None, TranscriptLines(lines.name)
+            current, block, script = None, None, TranscriptLines(lines.name, tables=tables)
     yield from _dialogues(lines, wanted, above or (), findings)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from eacl_jax.recognizer.folder import Settings
 
 STREAM = "-"
-_INPUTS = ("jsonl", "csv", "txt", "json")
+_INPUTS = ("jsonl", "csv", "tsv", "txt", "json")
 # Captions are known by what is in them, whatever their name.
 _OTHER_NAMES = {
     "tsv": "csv",
@@ -48,6 +48,10 @@ _OUTPUTS = ("jsonl", "csv")
 _OTHER_JSON = (
     'Other JSON (an utterance a line, {"messages": [...]}, one value over several lines), from a'
     " file that fits into memory, is read with --input-format json."
+)
+_TABLES = (
+    "A table, whose first line names its columns, is read with --input-format csv, also where tabs"
+    " stand between cells"
 )
 _PACKED = ".gz"
 _NOT_CALIBRATED = (
@@ -227,7 +231,7 @@ class Job:
             reason = {
                 "jsonl": "fields of JSON lines have fixed names; to read them by others, from a"
                 " file that fits into memory, give --input-format json",
-                "txt": "text has no columns; leave it out",
+                "txt": f"text has no columns; leave it out. {_TABLES}",
             }
             raise UserError(f"{NAMING.format(part=named)}: {reason[form]}.")
 
@@ -307,7 +311,7 @@ class Job:
             otherwise = _OTHER_JSON if self._read_as() == "jsonl" else ""
             return reading.read_jsonl(lines, wanted, modalities, left_out, otherwise=otherwise), ()
         if self._read_as() != "csv":
-            return transcripts.read_txt(lines, wanted, about_text), ()
+            return transcripts.read_txt(lines, wanted, about_text, tables=_TABLES), ()
         table = tables.Table(lines, self.columns, NAMING, modalities)
         if twice := [each.name for each in wanted.other_features if each.name in table.features]:
             raise UserError(
@@ -439,9 +443,9 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 def _format(option: str, name: str, given: str, known: Sequence[str]) -> str:
     suffix = Path(name).suffix.lower().removeprefix(".")
-    if option == "--input":
-        suffix = _OTHER_NAMES.get(suffix, suffix)
     found = given or (suffix if name != STREAM else "")
+    if option == "--input":
+        found = _OTHER_NAMES.get(found, found)
     if found not in known:
         if name == STREAM:
             raise UserError(
@@ -466,6 +470,7 @@ def _endings(option: str, known: Sequence[str]) -> str:
     names = [
         name
         for form in known
+        if form not in _OTHER_NAMES
         for name in (form, *(other for other, kind in _OTHER_NAMES.items() if kind == form))
     ]
     return f"{', '.join(f'.{name}' for name in names)} (each also with {_PACKED})"

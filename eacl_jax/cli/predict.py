@@ -45,11 +45,11 @@ def predict(
         Stage, typer.Option(help="Whose anchors answer: stage two's are the adapted ones.")
     ] = Stage.TWO,
     input_format: Annotated[
-        Literal["jsonl", "csv", "txt", "json"] | None,
+        Literal["jsonl", "csv", "tsv", "txt", "json"] | None,
         typer.Option(
             help=(
-                "Of the input, where its name does not tell; json stands for all that `eacl"
-                " evaluate` reads."
+                "Of the input, where its name does not tell; csv and tsv are tables with any sign"
+                " between cells, json stands for all that `eacl evaluate` reads."
             )
         ),
     ] = None,

@@ -86,14 +86,12 @@ def krippendorff_alpha(
 def pairwise_agreement(
     answers: Iterable[Sequence[T]], distance: Callable[[T, T], float] = nominal
 ) -> float | None:
-    """1 - the mean distance of two answers to one utterance, each utterance with the same weight.
-    None where no utterance has two answers.
+    """1 - the mean distance of two answers to one utterance, each pair of answers with the same
+    weight: of answers that are one label each, the share of pairs that agree. None where no
+    utterance has two answers.
     """
-    means = []
-    for given in answers:
-        if pairs := list(combinations(given, 2)):
-            means.append(sum(distance(left, right) for left, right in pairs) / len(pairs))
-    return 1 - sum(means) / len(means) if means else None
+    apart = [distance(left, right) for given in answers for left, right in combinations(given, 2)]
+    return 1 - sum(apart) / len(apart) if apart else None
 
 
 def agreement_of(dialogues: Iterable[Dialogue], task: TaskName) -> dict[str, Any] | None:
@@ -111,8 +109,8 @@ def agreement_of(dialogues: Iterable[Dialogue], task: TaskName) -> dict[str, Any
         annotators: least and most of these utterances,
         alpha: Krippendorff's alpha, nominal with one label, by MASI distance with several,
         alpha_jaccard: with several labels, by Jaccard distance,
-        pairwise: share of pairs of annotators that agree (with several labels: their mean Jaccard
-          coefficient),
+        pairwise: share of all pairs of two annotators of an utterance that agree (with several
+          labels: the pairs' mean Jaccard coefficient),
         by_label: for each label that an annotator gave, alpha of whether it is among an
           annotator's answer; None where all or none of the answers have it.
     """

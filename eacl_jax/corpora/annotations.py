@@ -22,6 +22,7 @@ from typing import Any
 from eacl_jax.corpora.transcripts import read_line
 from eacl_jax.dialogue import counted
 from eacl_jax.errors import UserError
+from eacl_jax.files.headers import composed
 
 logger = logging.getLogger("eacl_jax.corpora")
 
@@ -83,7 +84,8 @@ def label_studio(
                 " are."
             )
         data, results = task["data"], _results(task, where)
-        if results and not any(result.get("from_name") == emotion for result in results):
+        named = [result for result in results or () if _is_of(result, emotion)]
+        if results and not named:
             controls = sorted({str(result.get("from_name")) for result in results})
             if len(controls) > 1:
                 raise UserError(
@@ -91,7 +93,7 @@ def label_studio(
                     " the emotion's with the emotion column's name."
                 )
         elif results:
-            results = [result for result in results if result.get("from_name") == emotion]
+            results = named
         name = emotion or "emotion"
         paragraphs = _paragraphs(data)
         if paragraphs:
@@ -243,6 +245,10 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]] | N
             f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}"
         )
     return given[0] if given else None
+
+
+def _is_of(result: Mapping[str, Any], control: str) -> bool:
+    return composed(str(result.get("from_name"))) == composed(control)
 
 
 def _label_and_span(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Dialogues that may stand newest first, by a field of which no name tells that it orders them."""
+"""Dialogues that may stand newest first, by a field of which no name tells that it orders them; and
+many whose times go back, less often than any one is refused for (`corpora.order`).
+"""
 
 import logging
 from collections import Counter
@@ -11,11 +13,20 @@ from eacl_jax.files.headers import plain
 logger = logging.getLogger("eacl_jax.corpora")
 
 
+# Clocks that differ, and utterances that overlap, go back in some dialogues.
+_FEWEST = 3
+_ONE_IN = 4
+
+
 class Backwards:
-    """In how many dialogues fields of other names than times and numbers of utterances fall."""
+    """In how many dialogues fields of other names than times and numbers of utterances fall, and in
+    how many times go back.
+    """
 
     def __init__(self) -> None:
         self._dialogues = 0
+        self._timed: Counter[str] = Counter()
+        self._back: Counter[str] = Counter()
         self._fallen: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
 
@@ -30,13 +41,17 @@ class Backwards:
     def add(self, times: Times) -> None:
         """Notes the next dialogue."""
         self._dialogues += times.count >= 3
+        for name, back in times.backs.items():
+            self._timed[name] += 1
+            self._back[name] += back
         for name in times.falling:
             self._fallen[name] += 1
             self._steps[name] += times.count - 1
 
     def messages(self) -> Iterator[tuple[tuple[str, int, int], str]]:
         """What to say of fields that fall throughout most dialogues of three utterances or more,
-        each with what it says that of: the field, and numbers of dialogues.
+        and of those whose times go back in many of two or more; each with what it says that of: the
+        field, and numbers of dialogues.
         """
         for name, fallen in self._fallen.items():
             # One dialogue of three falls by chance.
@@ -48,6 +63,15 @@ class Backwards:
                 f" {count(self._dialogues, 'dialogue')} of three utterances or more: where it tells"
                 " when they were spoken, or in which order, these stand newest first, and each is"
                 " answered by its future. Then sort the utterances of each dialogue by it.",
+            )
+        for name, back in self._back.items():
+            if back < _FEWEST or _ONE_IN * back < (timed := self._timed[name]):
+                continue
+            yield (
+                (plain(name), back, timed),
+                f"{name!r} goes back in {back:,} of {count(timed, 'dialogue')} of two utterances or"
+                " more: where it tells when they were spoken, sort the utterances of each dialogue"
+                " by it, as times and not as texts, for each is answered by those before it.",
             )
 
     def warn(self, where: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eacl_jax.errors import UserError
-from eacl_jax.files.headers import LABELS, plain
+from eacl_jax.files.headers import LABELS, composed, plain
 
 PARTS = ("dialogue", "speaker", "text", "emotion")
 """What a row says; also the columns' names in this project's tables."""
@@ -207,7 +207,8 @@ def find_part(header: Sequence[str], part: str, *, given: str = "") -> list[int]
     tries = (
         [
             lambda name: name == given,
-            lambda name: name.strip().casefold() == given.strip().casefold(),
+            lambda name: composed(name) == composed(given),
+            lambda name: composed(name).casefold() == composed(given).casefold(),
         ]
         if given
         else [lambda name: plain(name) == part, lambda name: plain(name) in _NAMES[part]]

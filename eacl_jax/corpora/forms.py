@@ -22,6 +22,7 @@ import numpy as np
 from eacl_jax.corpora.columns import find_part
 from eacl_jax.corpora.labels import read_annotations, read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import check_same_ids
 from eacl_jax.corpora.texts import check_utterance, why_no_text
 from eacl_jax.corpora.transcripts import (
     NOBODY,
@@ -242,6 +243,7 @@ def read_utterances(
     """The dialogue of these utterances; `unnamed` as of `read_transcript`."""
     where = f"{where}: dialogue {identity!r:.60}"
     read = tuple(read_utterance(item, f"{where} utterance {i}") for i, item in enumerate(given))
+    check_same_ids(read, lambda number: f"{where} utterance {number}")
     check_oldest_first(read, where)
     unnamed(count_unnamed([names_somebody(item) for item in given]))
     return Dialogue(identity, read, other or {})

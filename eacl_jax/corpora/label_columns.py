@@ -22,7 +22,7 @@ from eacl_jax.corpora.labels import (
     written_list,
 )
 from eacl_jax.errors import UserError
-from eacl_jax.files.headers import plain
+from eacl_jax.files.headers import composed, plain
 
 logger = logging.getLogger("eacl_jax.corpora")
 
@@ -413,7 +413,9 @@ def _named(
 ) -> tuple[int, ...]:
     columns = []
     for name in names:
-        found = [column for column, each in enumerate(header) if each.strip() == name.strip()]
+        found = [column for column, each in enumerate(header) if each.strip() == name.strip()] or [
+            column for column, each in enumerate(header) if composed(each) == composed(name)
+        ]
         if len(found) != 1:
             raise UserError(
                 f"{path} has {'no' if not found else 'more than one'} {kind} {name!r}, which"

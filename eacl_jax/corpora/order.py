@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from eacl_jax.corpora.columns import is_weak, turn_of, turns_in
-from eacl_jax.corpora.times import clock_of, time_of
+from eacl_jax.corpora.times import clock_of, time_of, zone_of
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import MAY_BE_FEATURES
@@ -113,6 +113,20 @@ class Times:
             return []
         return list(self._others)
 
+    @property
+    def backs(self) -> dict[str, bool]:
+        """Whether the times of each field that tells them surely go back at all; where numbers of
+        the utterances go on, or another field's times do, the utterances are in order all the same.
+        """
+        if self._count < 2:
+            return {}
+        in_order = self._ordered or any(field.goes_on for field in self._fields.values())
+        return {
+            name: goes_back and not in_order
+            for name, field in self._fields.items()
+            if (goes_back := field.goes_back) is not None
+        }
+
     def check(self, where: str) -> None:
         """Raises `UserError` where a field of three utterances or more tells a time for each of
         them, and it goes back at least twice, and at half of them or more: answers go by the past,
@@ -131,7 +145,7 @@ class Times:
                 continue
             disorders = field.disorders
             if len(disorders) != 1:
-                _tell_unread(name, f"{field.first!r:.60}", where)
+                _tell_unread(name, *field.unread, where)
             elif found := disorders.pop():
                 raise UserError(
                     f"{where} stands {found}, by {name!r}; the order must be that of speaking: sort"
@@ -203,7 +217,12 @@ class _Steps:
         """The same of times that may be plain numbers, as flags, codes and scores are."""
         if self._largest < _SPEECH:
             return "newest first" if self.falls else ""
-        return self.disorder if self.differ or self._largest >= _DATES else ""
+        return self.disorder if self.may_be_seconds else ""
+
+    @property
+    def may_be_seconds(self) -> bool:
+        """Whether plain numbers tell times, and are no flags, codes and scores."""
+        return self._largest >= _SPEECH and (self.differ or self._largest >= _DATES)
 
     @property
     def disorder_of_turns(self) -> str:
@@ -214,11 +233,7 @@ class _Steps:
 
 
 class _Field:
-    """The values of a field that may tell times.
-
-    Attributes:
-      first: of them.
-    """
+    """The values of a field that may tell times."""
 
     def __init__(self, first: Any, *, numbers: bool = False, turns: bool = False) -> None:
         """Args:
@@ -226,7 +241,8 @@ class _Field:
         numbers: whether only whole ones count.
         turns: whether these may number the utterances.
         """
-        self.first = first
+        # The last two by which ways to read them were left out: by the first all but one, perhaps.
+        self._telling = first, first
         readings = ("number",) if numbers else ("days first", "months first", "clock")
         self._readings = {reading: _Steps() for reading in readings}
         self._numbers = numbers
@@ -236,11 +252,29 @@ class _Field:
     def add(self, value: Any) -> None:
         """Notes the next value."""
         self._whole &= _is_whole(value)
-        for reading in list(self._readings):
+        before = list(self._readings)
+        for reading in before:
             if (time := _READINGS[reading](value)) is None:
                 del self._readings[reading]
             else:
                 self._readings[reading].add(time)
+        if len(self._readings) < len(before):
+            self._telling = self._telling[1], value
+
+    @property
+    def unread(self) -> tuple[str, str]:
+        """Where not all of them can be read in one way, or it depends on the way how they are
+        ordered: one that tells it, and why it does, as a message says it.
+        """
+        if self._readings:
+            return f"{self._telling[1]!r:.60}", ", as days or months may stand first"
+        before, value = self._telling
+        why = ""
+        if zone := zone_of(value):
+            why = f", as {zone!r} may stand for several zones: write one as +02:00 in its place"
+        elif any(read(value) is not None for read in _READINGS.values()):
+            why = f" beside {before!r:.60}"
+        return f"{value!r:.60}", why
 
     @property
     def is_weak(self) -> bool:
@@ -254,6 +288,17 @@ class _Field:
         """Whether they are dates or numbers of seconds, and in order."""
         steps = self._readings.values()
         return bool(steps) and not self.is_weak and all(s.on and not s.back for s in steps)
+
+    @property
+    def goes_back(self) -> bool | None:
+        """Whether they go back at all; None where they are no dates or numbers of seconds, or it
+        depends on whether days or months stand first.
+        """
+        steps = self._readings.values()
+        if not steps or self.is_weak or not all(each.may_be_seconds for each in steps):
+            return None
+        found = {each.back > 0 for each in steps}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def falls(self) -> bool:
@@ -383,11 +428,12 @@ def _tell_mixed(name: str, where: str) -> None:
     )
 
 
-def _tell_unread(name: str, value: str, where: str) -> None:
+def _tell_unread(name: str, value: str, why: str, where: str) -> None:
     """Logs that nothing is known of the order."""
     _log_once(
-        "%s: times such as %s in %r are not understood, so it was not checked that each dialogue's"
-        " oldest utterance stands first, as it must; write them as 2024-05-12 10:40, or see to it.",
+        "%s: times such as %s in %r are not understood%s, so it was not checked that each"
+        " dialogue's oldest utterance stands first, as it must; write them as 2024-05-12 10:40, or"
+        " see to it.",
         name,
-        *(where, value, name),
+        *(where, value, name, why),
     )

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from eacl_jax.corpora.columns import is_weak, turn_of
 from eacl_jax.corpora.texts import letters_of
@@ -25,6 +25,14 @@ annotatorno annotatornumber annotatoremail codedby ratedby ratername codername a
 mturkid turker turkerid mturkworkerid crowdworker crowdworkerid
 """
 _ANNOTATORS = frozenset(_WHO.split())
+# Names, as `plain` has them, of ids of utterances, which need not number them; and of ids that may
+# as well be a speaker's.
+_IDS = frozenset(
+    """messageid messageuuid messageguid msgid msguuid msgguid commentid postid tweetid statusid
+    textid sentenceid utteranceid utteranceuuid uttid uttuuid""".split()  # noqa: SIM905
+)
+_ANY_IDS = frozenset({"id", "uuid", "guid"})
+_ALL_IDS = _IDS | _ANY_IDS
 _REMEDY = (
     "Give each utterance one row, with the label that stands or, for training and for annotated"
     " files, a column an annotator"
@@ -110,13 +118,114 @@ class Repeats:
             self._pending.setdefault(column, self._message(column, locations))
 
     def _message(self, column: int, locations: Sequence[str]) -> str:
-        number, name = self._key[column], self._names[column]
-        numbered = f"number {number}" if isinstance(number, int) else f"{number!r:.40}"
-        return (
-            f"{locations[1]}: {numbered} in column {name!r}, the speaker and the text are those"
-            f" of a row before ({locations[0]}), so the two are one utterance, as where each"
-            f" annotator has a row. {_REMEDY}; where somebody repeated it, rename {name!r}."
-        )
+        return _one_utterance(self._names[column], self._key[column], locations, "column")
+
+
+def _one_utterance(
+    name: str, key: int | str | None, locations: Sequence[str], kind: Literal["column", "field"]
+) -> str:
+    """What to say of two rows of a table, or two objects, with one id.
+
+    Args:
+      name: of the id's column.
+      key: the id (`key_of`).
+      locations: of the two.
+      kind: what the id stands in.
+    """
+    numbered = f"number {key}" if isinstance(key, int) else f"{key!r:.40}"
+    before = "a row" if kind == "column" else "an utterance"
+    return (
+        f"{locations[1]}: {numbered} in {kind} {name!r}, the speaker and the text are those"
+        f" of {before} before ({locations[0]}), so the two are one utterance, as where each"
+        f" annotator has a row. {_REMEDY}; where somebody repeated it, rename {name!r}."
+    )
+
+
+class SameIds:
+    """The ids that fields give a dialogue's utterances, added one after the other, wherever they
+    come from; `Repeats` looks at columns that number them.
+
+    Utterances of one id, one speaker and one text are one, where the field is that of utterances'
+    ids in this dialogue: it holds several, and none for two texts or speakers. `id` may also be the
+    speaker's: it counts where somebody has two. What is kept does not grow beyond `_MOST` ids.
+    """
+
+    def __init__(self) -> None:
+        self._fields: dict[str, _Ids] | None = None
+
+    def add(self, utterance: Utterance, where: str) -> None:
+        """Notes the next utterance.
+
+        Args:
+          utterance: with its fields; those of the first one tell which hold ids.
+          where: it stands, for messages.
+        """
+        if self._fields is None:
+            names = [name for name in utterance.other if plain(name) in _ALL_IDS]
+            self._fields = {name: _Ids(name) for name in names}
+        for name, ids in self._fields.items():
+            if (key := key_of(utterance.other.get(name), name)) is not None:
+                ids.add(key, utterance, where)
+
+    def check(self, kind: Literal["column", "field"] = "field") -> None:
+        """Sees to the whole dialogue.
+
+        Args:
+          kind: what ids stand in, for messages.
+
+        Raises:
+          UserError: two of its utterances are one.
+        """
+        for name, ids in (self._fields or {}).items():
+            if ids.again and ids.of_utterances:
+                raise UserError(_one_utterance(name, *ids.again, kind))
+
+
+class _Ids:
+    """Those of one field.
+
+    Attributes:
+      again: the first that is there again with the same speaker and text, and where both stand.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.again: tuple[int | str, tuple[str, str]] | None = None
+        self._any = plain(name) in _ANY_IDS
+        self._first: dict[int | str, tuple[int, str]] = {}
+        self._by_speaker: dict[str, int | str] = {}
+        self._several_by_one = self._several_of_one = False
+
+    def add(self, key: int | str, utterance: Utterance, where: str) -> None:
+        if key not in self._first and len(self._first) >= _MOST:
+            return
+        self._several_by_one |= self._by_speaker.setdefault(utterance.speaker, key) != key
+        said = hash((utterance.speaker, utterance.text))  # texts may be long
+        if key not in self._first:
+            self._first[key] = said, where
+        elif self._first[key][0] != said:
+            self._several_of_one = True
+        elif self.again is None:
+            self.again = key, (self._first[key][1], where)
+
+    @property
+    def of_utterances(self) -> bool:
+        """Whether they are ids of utterances, and not of the dialogue, its turns or speakers."""
+        several = len(self._first) > 1 and not self._several_of_one
+        return several and (self._several_by_one or not self._any)
+
+
+def check_same_ids(
+    utterances: Iterable[Utterance],
+    where: Callable[[int], str],
+    kind: Literal["column", "field"] = "field",
+) -> None:
+    """Raises `UserError` as `SameIds.check` does, of a whole dialogue's utterances; `where` says
+    where one of a number, from 0, stands.
+    """
+    ids = SameIds()
+    for number, utterance in enumerate(utterances):
+        ids.add(utterance, where(number))
+    ids.check(kind)
 
 
 def key_of(cell: Any, name: str) -> int | str | None:

@@ -22,7 +22,7 @@ from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelColumns
 from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats, check_annotators, key_of
+from eacl_jax.corpora.repeats import Repeats, check_annotators, check_same_ids, key_of
 from eacl_jax.corpora.returns import JOINED, Returns
 from eacl_jax.corpora.transcripts import A_ROW_EACH, NOBODY, about_unnamed, check_one_utterance
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -209,6 +209,7 @@ def _dialogue(
         answer = {name: cells[column] for name, column in answers.items()}
         kept.append(kept_of(answer, utterance.emotion) if any(answer.values()) else Kept.NO_ANSWER)
     lines = tuple(line for line, _ in rows)
+    check_same_ids(utterances, lambda number: at_line(path, lines[number]), "column")
     if order is None:
         check_oldest_first(utterances, f"{at_line(path, rows[0][0])}: dialogue {identity!r}")
     dialogue = Dialogue(identity, tuple(utterances))

@@ -29,6 +29,7 @@ from eacl_jax.corpora.label_columns import (
 )
 from eacl_jax.corpora.labels import read_label, read_labels
 from eacl_jax.corpora.order import check_oldest_first
+from eacl_jax.corpora.repeats import check_same_ids
 from eacl_jax.corpora.rows import flat, gather, read_identity
 from eacl_jax.corpora.transcripts import read_transcript
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -266,6 +267,7 @@ def _dialogue(path: Path, record: Record, value: Mapping[str, Any], reading: Rea
             _utterance(item, f"{where} utterance {number}", reading)
             for number, item in enumerate(given)
         )
+        check_same_ids(utterances, lambda number: f"{where} utterance {number}")
         check_oldest_first(utterances, where)
         kept = tuple(
             kept_of(item, utterance.emotion) if isinstance(item, Mapping) else Kept.NO_ANSWER
@@ -286,13 +288,12 @@ def _identity(
     """The field that holds the id, and the id: the record's number where there is none."""
     names = [name for name in value if not isinstance(value[name], (list, Mapping))]
     if named := reading.given.get("dialogue", ""):
-        if named not in names:
+        if not (places := find_part(names, "dialogue", given=named)):
             raise UserError(
                 f"{where} has no field {named!r} with an id, which"
                 f" {reading.naming.format(part='dialogue')} names; it has"
                 f" {sorted(map(str, value))}."
             )
-        places = [names.index(named)]
     else:
         places = [names.index("id")] if "id" in names else find_part(names, "dialogue")
     if len(places) > 1:

@@ -10,6 +10,8 @@ _HALF = re.compile(r"\b(\d{1,2})(:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*([ap])\.?m\b\.?"
 _ZONE = re.compile(r"\s*\b(?:UTC|GMT|Uhr)$|\s+(?=[+-]\d\d:?\d\d$)")
 _DATE = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)(?:,?\s+(?=\d))?")
 
+_NAMED_ZONE = re.compile(r"[\s\[(]+([A-Z]{2,5}|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+)[\])]?$")
+
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d))?(?:[.,](\d{1,9}))?(?:\s*(?:Uhr|h))?")
 
 
@@ -53,6 +55,18 @@ def time_of(value: Any, day_first: bool) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def zone_of(value: Any) -> str:
+    """The name of a zone, as "EST" or "Europe/Berlin", but for which a value would be a time: such
+    names are those of several zones, or of one in summer and another in winter. Empty where there
+    is none.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    found = _NAMED_ZONE.search(text)
+    rest = text[: found.start()] if found else ""
+    known = ":" in rest and (time_of(rest, True) is not None or clock_of(rest) is not None)
+    return found[1] if found and known else ""
 
 
 def _of_24_hours(found: re.Match[str]) -> str:

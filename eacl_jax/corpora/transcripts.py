@@ -225,10 +225,11 @@ class TranscriptLines:
       notes: messages of an export that were, as nobody says anything in them.
     """
 
-    def __init__(self, name: str = "the text", below: int = 0) -> None:
+    def __init__(self, name: str = "the text", below: int = 0, tables: str = "") -> None:
         """Args:
         name: of the text, for messages.
         below: lines above it that may be a title of it.
+        tables: how a user has tables read, for messages.
         """
         self._name, self._below = name, below
         self.titles = self.notes = 0
@@ -251,7 +252,7 @@ class TranscriptLines:
         self._tabbed: list[tuple[str, int]] = []  # lines of a name, a tab and a text, not yet sure
         self._columns = Columns()
         self._days = False  # a date above the messages of its day was there
-        self._unread = Unread(name)
+        self._unread = Unread(name, tables)
 
     @property
     def exported(self) -> bool:

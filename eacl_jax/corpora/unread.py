@@ -66,11 +66,12 @@ def is_stamp(text: str) -> bool:
 class Unread:
     """Counts the lines of a plain transcript that look as if there were more to read in them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tables: str = "") -> None:
         """Args:
         name: of the text, for messages.
+        tables: how a user has tables read, for messages.
         """
-        self._name = name
+        self._name, self._tables = name, tables
         self._lines = self._named = 0
         # Lines that begin as if they named their speaker; the first with its number.
         self._labelled, self._label = 0, ("", 0)
@@ -184,6 +185,7 @@ class Unread:
                 f"{self._name} line {number}: {line!r:.60} and {self._columns - 1} more of"
                 f" {self._lines} lines have tabs in them, but nothing tells surely that a name and a"
                 " text stand between them; write 'Ann: I got it!', or leave the tabs out."
+                f"{self._tables and f' {self._tables}.'}"
             )
 
     def _check_times(self) -> None:

@@ -7,7 +7,7 @@ from eacl_jax.corpora.columns import find_part, is_weak, turn_of, turns_in
 from eacl_jax.corpora.forms import LABELS, names_somebody, read_identity, read_utterance
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats
+from eacl_jax.corpora.repeats import Repeats, SameIds
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.transcripts import check_one_utterance, count_unnamed
 from eacl_jax.data.frame_labels import name_labels
@@ -41,6 +41,8 @@ def read_frame(frame: Any, task: TaskName | None, unnamed: list[int]) -> list[Di
         dialogues.setdefault(identity, _Rows(identity, turns, texts)).add(row, where)
     for each in dialogues.values():
         each.repeats.end()
+    for each in dialogues.values():
+        each.ids.check("column")
     others = [name for name in columns if name not in ("dialogue", "speaker", "text")]
     returns.check(
         "the DataFrame",
@@ -60,7 +62,7 @@ class _Rows:
 
     Attributes:
       utterances: of the rows.
-      repeats: sees whether two of them are one.
+      repeats, ids: see whether two of them are one.
     """
 
     def __init__(self, identity: str, turns: Sequence[str], texts: str) -> None:
@@ -70,7 +72,7 @@ class _Rows:
         texts: what the frame calls the column of the texts.
         """
         self.utterances: list[Utterance] = []
-        self.repeats = Repeats(turns)
+        self.repeats, self.ids = Repeats(turns), SameIds()
         self._identity, self._turns, self._texts = identity, turns, texts
         self._decimals = Decimals(turns)
         self._last: dict[str, int] = {}
@@ -93,6 +95,7 @@ class _Rows:
             f"frame[{self._texts!r}], whose texts are divided, or each utterance a row",
         )
         self.utterances.append(utterance)
+        self.ids.add(utterance, where)
         cells = [row.get(name) for name in self._turns]
         self._decimals.add(cells, where)
         self.repeats.add(cells, utterance.speaker, utterance.text, where)

@@ -18,6 +18,7 @@ from eacl_jax.features.files import NO_NUMBER, read_features
 from eacl_jax.features.join import SHOWN, Counted, has_row, names_of, shown
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
+from eacl_jax.files.headers import composed
 
 log = logging.getLogger(__name__)
 
@@ -208,12 +209,14 @@ def columns_of(columns: tuple[str, ...], modality: Modality, where: str) -> list
     """
     if not columns or not modality.columns:
         return None
-    if missing := [name for name in modality.columns if name not in columns]:
+    there = [composed(name) for name in columns]
+    wanted = [composed(name) for name in modality.columns]
+    if missing := [name for name in wanted if name not in there]:
         raise UserError(
             f"{where}: there is no column {missing[0]!r}; the model reads"
             f" {', '.join(modality.columns)}, and there are {', '.join(columns)}."
         )
-    return [columns.index(name) for name in modality.columns]
+    return [there.index(name) for name in wanted]
 
 
 def feature_columns(
@@ -240,13 +243,14 @@ def feature_columns(
                 f"{where} has columns {', '.join(there)}, and the model does not know which number"
                 f" is which: its features {name!r} had no names in training. Give a file of arrays."
             )
-        wanted = tuple(f"{name}.{column}" for column in modality.columns)
-        if missing := [column for column in wanted if column not in there]:
+        by_name = {composed(column): column for column in there}
+        wanted = [composed(f"{name}.{column}") for column in modality.columns]
+        if missing := [column for column in wanted if column not in by_name]:
             raise UserError(
                 f"{where} has columns {', '.join(there)}, but no {', '.join(missing)}, which the"
                 " model reads too; add it, with empty cells where nothing is known, or remove all."
             )
-        found[name] = wanted
+        found[name] = tuple(by_name[column] for column in wanted)
     return found
 
 

@@ -11,6 +11,13 @@ features refused.
 """
 
 
+def composed(name: str) -> str:
+    """A column's name without blanks around it, in Unicode's composed form: some programs write
+    "ä" as one character, some as two.
+    """
+    return unicodedata.normalize("NFC", name).strip()
+
+
 @functools.lru_cache(4096)  # asked of each row's
 def plain(name: str) -> str:
     """A column's name without capitals, blanks and punctuation."""

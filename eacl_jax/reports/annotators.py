@@ -54,9 +54,9 @@ def _agreement(agreement: Mapping[str, Any], several: bool) -> str:
         else "of the label that an annotator named first"
     )
     pairs = (
-        "how many of two annotators’ labels both gave, on average (Jaccard)"
+        "how many of two annotators’ labels both gave, on average over all pairs (Jaccard)"
         if several
-        else "how many pairs of annotators named the same label first"
+        else "how many of all pairs of an utterance’s annotators named the same label first"
     )
     return (
         '<p class="caption">How far annotators agree, on the'

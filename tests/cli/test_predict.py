@@ -483,6 +483,20 @@ def test_compressed_input(eacl, model, stub, tmp_path):
     assert "chats.jsonl.gz: the gzip file is damaged or cut short" in done.errors
 
 
+def test_a_table_by_the_name_of_text_is_read_where_its_format_is_given(eacl, model, stub, tmp_path):
+    table = tmp_path / "chats.txt"  # Excel's "Unicode Text"
+    table.write_text("Chat\tWer\tWas\n1\tAnn\tNein, danke!\n", "utf-16")
+    for form in ("csv", "tsv"):
+        done = eacl(
+            *("predict", f"--model={model}", f"--input={table}", "--output=-"),
+            *("--dialogue-column=Chat", "--speaker-column=Wer", "--text-column=Was"),
+            f"--input-format={form}",
+        )
+        assert done.status == 0
+        (found,) = json.loads(done.output)["utterances"]
+        assert (found["speaker"], found["text"]) == ("Ann", "Nein, danke!")
+
+
 def test_columns_are_carried_through_and_predictions_read_again(eacl, model, stub, tmp_path):
     table = tmp_path / "chats.csv"
     table.write_text(
@@ -731,14 +745,17 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
             (
                 "the name of chats.log ends in none of .jsonl, .ndjson, .csv, .tsv, .txt, .vtt,"
                 " .srt, .json, .parquet (each also with .gz); give --input-format, one of jsonl,"
-                " csv, txt, json."
+                " csv, tsv, txt, json."
             ),
         ),
         (
             ["--input=book.xlsx"],
             "--input: book.xlsx is a zip archive or an Excel workbook: unpack it, or save it as",
         ),
-        (["--input=-"], "--input-format must be given beside --input=-, one of jsonl, csv, txt"),
+        (
+            ["--input=-"],
+            "--input-format must be given beside --input=-, one of jsonl, csv, tsv, txt",
+        ),
         (["--input=-", "--input-format=json"], "json is read whole, from a file: name one"),
         (["--input=chats.json"], "chats.json (as JSON lines) holds no dialogue"),
         (["--input=empty.jsonl"], "empty.jsonl holds no dialogue"),
@@ -788,6 +805,12 @@ def test_input_that_would_be_written_over(eacl, model, stub, tmp_path, monkeypat
         ),
         (["--text-column=words"], "--text-column: fields of JSON lines have fixed names; to read"),
         (["--dialogue-column=none", "--input=empty.vtt"], "--dialogue-column: text has no columns"),
+        (
+            ["--dialogue-column=Chat", "--input=tabs.txt"],
+            "leave it out. A table, whose first line names its columns, is read with --input-format"
+            " csv, also where tabs stand between cells.\n",
+        ),
+        (["--input=tabs.txt"], "leave the tabs out. A table, whose first line names its columns,"),
     ],
 )
 def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, message):
@@ -805,6 +828,7 @@ def test_mistakes(eacl, model, stub, tmp_path, monkeypatch, arguments, message):
     ):
         (tmp_path / name).write_text("")
     (tmp_path / "table.csv").write_text("dialogue,speaker,text\n")
+    (tmp_path / "tabs.txt").write_text("Chat\tWer\tWas\n1\tAnn\tNein!\n", "utf-16")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
     names = [each.partition("=")[0] for each in arguments]

@@ -36,7 +36,9 @@ def test_values_by_hand() -> None:
     assert krippendorff_alpha([["a", "a"], ["b", "b"], ["a", "b"]]) == pytest.approx(1 - 5 / 9)
     assert krippendorff_alpha([["a", "a"], ["b", "b"]]) == 1
     assert krippendorff_alpha([["a", "b"], ["b", "a"]]) == pytest.approx(1 - 3 / 2)
-    assert pairwise_agreement([["a", "a", "b"], ["b", "b"], ["a"]]) == pytest.approx(2 / 3)
+    # Of four pairs two agree, however they are spread over utterances.
+    assert pairwise_agreement([["a", "a", "b"], ["b", "b"], ["a"]]) == pytest.approx(2 / 4)
+    assert pairwise_agreement([["a"], []]) is None
 
 
 def test_distances_of_sets() -> None:
@@ -83,11 +85,11 @@ def test_agreement_of_dialogues() -> None:
     assert one["alpha"] == krippendorff_alpha(
         [["joy", "joy"], ["fear", "fear", "joy"], ["", "fear"]]
     )
-    assert one["pairwise"] == pytest.approx((1 + 1 / 3 + 0) / 3)
+    assert one["pairwise"] == pytest.approx((1 + 1 + 0) / 5)
     assert list(one["by_label"]) == ["fear", "joy"]
     several = agreement_of(dialogues(*given), "multi")
     assert several is not None
-    assert several["pairwise"] == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
+    assert several["pairwise"] == pytest.approx((1 / 2 + 1 + 0) / 5)
     assert list(several["by_label"]) == ["awe", "fear", "joy"]
     assert several["by_label"]["awe"] == pytest.approx(0)
     sets = [[frozenset(labels) for labels in annotations] for annotations in given[:3]]

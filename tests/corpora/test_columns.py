@@ -1,8 +1,14 @@
 """Columns by the names that people give them."""
 
+import json
+from pathlib import Path
+from unicodedata import normalize
+
 import pytest
 
 from eacl_jax.corpora.columns import PARTS, Columns, find_columns, turn_of
+from eacl_jax.corpora.files import read_file
+from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.errors import UserError
 
 
@@ -61,6 +67,31 @@ def test_given_names_win_and_the_rest_is_found() -> None:
     assert find_columns(header, "f.csv", given={"emotion": "Mood", "text": ""}) == Columns(
         0, 1, 2, 3
     )
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_may_be_in_another_unicode_form(form: str, other: str, tmp_path: Path) -> None:
+    named = {"dialogue": "Gespräch", "speaker": "Sprecher", "text": "ÄUẞERUNG", "emotion": "Gefühl"}
+    named = {part: normalize(form, name) for part, name in named.items()}
+    header = [normalize(other, name) for name in ("Gespräch", "Sprecher", "Äußerung", "Gefühl")]
+    assert find_columns(header, "f.csv", given=named) == Columns(0, 1, 2, 3)
+    rows = ["1,Ann,a,joy,1,0", "1,Ben,b,,,"]
+    voices = tuple(normalize(form, f"Gefühl{number}") for number in (1, 2))
+    header += [normalize(other, f"Gefühl{number}") for number in (1, 2)]
+    table = [dict(zip(header, row.split(","), strict=True)) for row in rows]
+    nested = {name: table[0][name] for name in header[:1]} | {"turns": table}
+    for name, content in (
+        ("a.csv", "\n".join([",".join(header), *rows])),
+        ("a.jsonl", "\n".join(map(json.dumps, table))),
+        ("b.jsonl", json.dumps(nested)),
+    ):
+        (tmp_path / name).write_text(content)
+        forms = LabelForms(annotators=voices)
+        (found,) = read_file(tmp_path / name, columns=named, forms=forms)
+        one, two = found.dialogue.utterances
+        assert found.dialogue.id == "1"
+        assert (one.text, one.emotion, one.annotations) == ("a", "joy", (("1",), ("0",)))
+        assert (two.text, two.emotion, two.annotations) == ("b", None, None)
 
 
 def test_a_table_may_be_without_dialogues_and_speakers() -> None:

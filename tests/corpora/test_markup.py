@@ -12,6 +12,12 @@ from eacl_jax.corpora.markup import about_markup, markup_in, warn_of_markup
     [
         ("I can&#39;t &amp; won't", "&#39;"),
         ("fish &AMP; chips", "&AMP;"),
+        ("a&NBSP;b", "&NBSP;"),
+        ("zur&uuml;ckerstattet", "&uuml;"),
+        ("&Auml;rger", "&Auml;"),
+        ("na&iuml;ve &hellip; &rsquo;", "&iuml;"),
+        ("&frac12; price, AT&T; &mdash; no", "&frac12;"),
+        ("AT&T; &lsquo;late&rsquo;", "&lsquo;"),
         ("late again<br>", "<br>"),
         ("<p>late</p>", "<p>"),
         (
@@ -27,7 +33,19 @@ def test_markup(text, mark):
 
 @pytest.mark.parametrize(
     "text",
-    ["I <3 you", "a < b > c", "AT&T; fine", "R&D & co", "<mask>", "<@U012AB3CD> hi", "<b", "&#39"],
+    [
+        "I <3 you",
+        "a < b > c",
+        "AT&T; fine",
+        "R&D & co",
+        "R&D; Q&A;",
+        "&uUml; &none;",
+        "&uuml",
+        "<mask>",
+        "<@U012AB3CD> hi",
+        "<b",
+        "&#39",
+    ],
 )
 def test_no_markup(text):
     assert markup_in(text) == ""

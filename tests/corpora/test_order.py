@@ -1,6 +1,7 @@
 """Dialogues that stand newest first, or in no order, are refused, however they come."""
 
 import json
+import logging
 
 import pandas as pd
 import pytest
@@ -12,6 +13,9 @@ from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
+from eacl_jax.serving.http.requests import dialogues_of
+from eacl_jax.serving.http.schemas import AskedDialogue
+from eacl_jax.serving.settings import Limits
 from tests.stubs.bulk import items, lines_of
 
 NEWEST = ("2024-05-12T10:33:00Z", "2024-05-12T10:32:00Z", "2024-05-12T10:31:00Z")
@@ -94,6 +98,45 @@ def test_times_that_are_not_understood_are_reported_once(times, caplog, monkeypa
     assert message.startswith(
         f"chats.csv line 2: times such as {times[0]!r} in 'created_at' are not"
     )
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        (
+            ("2024-05-12 10:31", "2024-05-12 10:32 EST", "2024-05-12 10:33"),
+            "'2024-05-12 10:32 EST' in 'created_at' are not understood, as 'EST' may stand for"
+            " several zones: write one as +02:00 in its place, so",
+        ),
+        (
+            ("12.5.2024 10:31 (MESZ)", "2024-05-12 10:32", "then"),
+            "'12.5.2024 10:31 (MESZ)' in 'created_at' are not understood, as 'MESZ' may",
+        ),
+        (
+            ("10:31", "10:32 Europe/Berlin", "10:33"),
+            "'10:32 Europe/Berlin' in 'created_at' are not understood, as 'Europe/Berlin' may",
+        ),
+        (("1:31", "2:31", "then"), "'then' in 'created_at' are not understood, so"),
+        (("7 AM", "8 AM", "9 AM"), "'7 AM' in 'created_at' are not understood, so"),
+        (
+            ("1/3/2024", "13/5/2024", "5/14/2024"),
+            "'5/14/2024' in 'created_at' are not understood beside '13/5/2024', so",
+        ),
+        (
+            ("10:31", "2024-05-12 10:32", "10:33"),
+            "'2024-05-12 10:32' in 'created_at' are not understood beside '10:31', so",
+        ),
+        (
+            ("1/3/2024", "1/2/2024", "2/1/2024"),
+            "'1/3/2024' in 'created_at' are not understood, as days or months may stand first, so",
+        ),
+    ],
+)
+def test_the_time_that_is_not_understood_is_named(times, found, caplog, monkeypatch):
+    monkeypatch.setattr(order, "_logged", set())
+    check_oldest_first(spoken(times), "x")
+    (message,) = caplog.messages
+    assert message.startswith(f"x: times such as {found}")
 
 
 def test_wherever_they_come_from(tmp_path):
@@ -338,6 +381,49 @@ def test_other_fields_that_fall_are_reported(name, dialogues, found, caplog, mon
     assert not caplog.messages
 
 
+BACK = "goes back in {} of {} dialogues of two utterances or more"
+LOCAL = ("2024-05-12 10:31 +0000", "2024-05-12 10:33 +0000", "2024-05-12 11:32 +0100", "2024-05-13")
+
+
+@pytest.mark.parametrize(
+    ("name", "dialogues", "found"),
+    [
+        ("created_at", [LOCAL] * 3, (3, 3)),
+        ("created_at", [LOCAL] * 3 + [NEWEST[::-1]] * 9, (3, 12)),
+        ("created_at", [LOCAL] * 3 + [NEWEST[::-1]] * 10, None),  # clocks that differ now and then
+        ("created_at", [LOCAL] * 2, None),
+        ("created_at", [LOCAL] * 3 + [NEWEST[:1]] * 10, (3, 3)),
+        ("created_at", [NEWEST[:2]] * 3, (3, 3)),  # too short to be refused
+        ("time", [(60, 90, 80, 100)] * 3, (3, 3)),
+        ("time", [(1, 5, 4, 6)] * 3, None),  # codes, perhaps
+        ("time", [("10:40", "10:50", "10:45", "11:00")] * 3, None),  # of two days, perhaps
+        ("time", [("1/3/2024", "2/1/2024", "3/1/2024")] * 3, None),  # months first, perhaps
+        ("time", [("then", "before", "now", "at last")] * 3, None),
+        ("index", [(1, 3, 2, 4)] * 3, None),
+        ("when", [LOCAL] * 3, None),
+    ],
+)
+def test_times_that_go_back_in_many_dialogues_are_reported(
+    name, dialogues, found, caplog, monkeypatch
+):
+    monkeypatch.setattr(backwards, "_warned", set())
+    given = [spoken(values, name) for values in dialogues]
+    warn_of_backwards(given, "x")
+    assert [each[: each.find(":", 3)] for each in caplog.messages] == (
+        [f"x: {name!r} {BACK.format(*found)}"] if found else []
+    )
+    caplog.clear()
+    for certain in ("turn", "sent_at"):  # what goes on tells the order
+        warn_of_backwards(
+            [
+                [Utterance("A", "", other={**u.other, certain: 60 + n}) for n, u in enumerate(said)]
+                for said in given
+            ],
+            "x",
+        )
+    assert not caplog.messages
+
+
 def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch):
     rows = [("1", "Ann", f"{n}", "joy", 9 - n) for n in range(5)]
     table = "dialogue,speaker,text,emotion,message_id\n" + "".join(
@@ -366,6 +452,39 @@ def test_they_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch
         read()
         assert FALLS.format(1, 1) in caplog.text
         assert len(caplog.messages) == 1
+
+
+def test_times_that_go_back_are_reported_wherever_they_come_from(tmp_path, caplog, monkeypatch):
+    rows = [(n, "Ann", f"{n}", "joy", time) for n in (1, 2, 3) for time in LOCAL]
+    names = ["dialogue", "speaker", "text", "emotion", "Created At"]
+    table = "\n".join(",".join(map(str, row)) for row in (names, *rows)) + "\n"
+    records = [
+        {"id": f"{n}", "utterances": [dict(zip(names[1:], r[1:], strict=True)) for r in rows[:4]]}
+        for n in (1, 2, 3)
+    ]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    for kind, content in (("csv", table), ("jsonl", lines)):
+        (tmp_path / f"a.{kind}").write_text(content)
+    readings = [
+        lambda: read_file(tmp_path / "a.csv"),
+        lambda: read_file(tmp_path / "a.jsonl"),
+        lambda: list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2)),
+        lambda: list(items("jsonl", Lines(io.BytesIO(lines.encode()), "chats", None), size=2)),
+        lambda: read_dialogues(pd.DataFrame(rows, columns=names)),
+        lambda: read_dialogues(records),
+        lambda: [logging.warning(each) for each in asked(records)],
+    ]
+    for read in readings:
+        monkeypatch.setattr(backwards, "_warned", set())
+        caplog.clear()
+        read()
+        assert f"'Created At' {BACK.format(3, 3)}" in caplog.text
+        assert len(caplog.messages) == 1
+
+
+def asked(records):
+    """What a service's answer says of a request's dialogues."""
+    return dialogues_of([AskedDialogue.model_validate(each) for each in records], Limits(), {})[1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Features of the dialogues that a user gives a model."""
 
+import dataclasses
 import logging
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -39,6 +41,18 @@ def test_the_models_columns_are_taken_by_name(tmp_path):
     assert read_given([f"face={file}"], {"face": FACE})["face"].of("a", 0).tolist() == [[1, 2]]
     file.write_text("id,pitch\na/0,1\n")
     refused(lambda: read_given([f"face={file}"], {"face": FACE}), "has 1 numbers there.*reads 2")
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_column_may_be_in_another_unicode_form(form, other, tmp_path):
+    voice = dataclasses.replace(VOICE, columns=(normalize(form, "Lautstärke"), "pitch"))
+    there = normalize(other, "Lautstärke")
+    file = tmp_path / "voice.csv"
+    file.write_text(f"id,pitch,{there}\na/0,1,3\n", encoding="utf-8")
+    given = read_given([f"voice={file}"], {"voice": voice})["voice"]
+    np.testing.assert_array_equal(given.of("a", 0), row(3, 1))
+    header = ["voice.pitch", f"voice.{there}"]
+    assert feature_columns(header, {"voice": voice}, "t.csv") == {"voice": tuple(header[::-1])}
 
 
 @pytest.mark.parametrize(

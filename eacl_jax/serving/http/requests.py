@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from eacl_jax.corpora.backwards import about_backwards
 from eacl_jax.corpora.forms import names_somebody
 from eacl_jax.corpora.order import check_oldest_first
-from eacl_jax.corpora.repeats import about_annotators
+from eacl_jax.corpora.repeats import about_annotators, check_same_ids
 from eacl_jax.corpora.transcripts import about_unnamed, count_unnamed, split_lines
 from eacl_jax.data.beside import Modalities
 from eacl_jax.data.identities import numbered_apart, same_id
@@ -102,7 +102,7 @@ def dialogues_of(
                 utterance_of(turn, limits, modalities, f"{field}.utterances[{index}]")
                 for index, turn in enumerate(each.utterances)
             )
-            _read(check_oldest_first, turns, field, field)
+            _read(_check_turns, turns, field, field)
             unnamed.append(count_unnamed([_names_somebody(turn) for turn in each.utterances]))
             dialogue = Dialogue(head.id, turns, head.other)
         before += len(dialogue.utterances)
@@ -121,6 +121,12 @@ def dialogues_of(
     if number := sum(unnamed):
         amiss.append(f"{about_unnamed(number)}.")
     return found, [message for message in amiss if message]
+
+
+def _check_turns(turns: Sequence[Utterance], where: str) -> None:
+    """Raises `UserError` where two of a dialogue's utterances are one, or it is in no order."""
+    check_same_ids(turns, lambda number: f"{where}.utterances[{number}]")
+    check_oldest_first(turns, where)
 
 
 def utterance_of(

@@ -16,3 +16,11 @@ def test_dialogues_that_stand_newest_first_are_refused():
     with pytest.raises(ApiError, match=r"dialogues\[0\] stands newest first, by 'timestamp'") as e:
         dialogues_of([asked], Limits(), {})
     assert (e.value.status_code, e.value.field) == (422, "dialogues[0]")
+
+
+def test_what_is_there_again_with_its_id_is_refused():
+    turns = [{"text": text, "speaker": "A", "id": text} for text in ("a", "b", "a")]
+    asked = AskedDialogue.model_validate({"utterances": turns})
+    with pytest.raises(ApiError, match=r"dialogues\[0\]\.utterances\[2\]: 'a' in field 'id'") as e:
+        dialogues_of([asked], Limits(), {})
+    assert (e.value.status_code, e.value.field) == (422, "dialogues[0]")
