@@ -41,7 +41,7 @@ def scores_section(facts: Facts, derived: str) -> str:
     absent = any(_DASH in row[1:] for row in by_class)
     columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
     primary = facts.recipe.get("evaluation.primary")
-    excluded = results.excluded_label
+    excluded = results.excluded_label or ""
     by = f" by {plain(title(primary, excluded))}" if primary in _MEASURES else ""
     chosen = (
         f"**The epochs were chosen on test{by} (`compat.select_on_test`): its scores are too"

@@ -468,8 +468,8 @@ def test_times_that_go_back_are_reported_wherever_they_come_from(tmp_path, caplo
     readings = [
         lambda: read_file(tmp_path / "a.csv"),
         lambda: read_file(tmp_path / "a.jsonl"),
-        lambda: list(items("csv", Lines(io.BytesIO(table.encode()), "chats", None), size=2)),
-        lambda: list(items("jsonl", Lines(io.BytesIO(lines.encode()), "chats", None), size=2)),
+        lambda: list(items("csv", lines_of(table), size=2)),
+        lambda: list(items("jsonl", lines_of(lines), size=2)),
         lambda: read_dialogues(pd.DataFrame(rows, columns=names)),
         lambda: read_dialogues(records),
         lambda: [logging.warning(each) for each in asked(records)],
