@@ -77,6 +77,7 @@ def find_columns(
     kind: str = "column",
     apart: Sequence[int] = (),
     labels_named: str = "",
+    about_annotators: str = "",
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -95,6 +96,7 @@ def find_columns(
       apart: columns of labels that are read in other ways (`label_columns`), from 0; with them,
         the emotion may be missing.
       labels_named: how a user names those of 0 and 1, a label each, for messages.
+      about_annotators: what to say of columns that may be annotators' where the emotion is missing.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -149,7 +151,7 @@ def find_columns(
         if "emotion" in missing and "emotion" not in given and labels_named:
             alone += (
                 f" Where each label has a {kind}, two at least: fill them with 1 and 0, whether an"
-                f" utterance has the label, and name them with {labels_named}."
+                f" utterance has the label, and name them with {labels_named}.{about_annotators}"
             )
         raise UserError(
             f"{where} has no {kind} {names}; {there}.{first} Where they have other names: {how}."

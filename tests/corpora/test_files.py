@@ -845,3 +845,32 @@ def test_empty_speakers_are_nobodys_and_counted(tmp_path: Path, caplog) -> None:
         found = read(tmp_path, content)
         assert [u.speaker for d in found for u in d.utterances] == ["Speaker", "Ann", "Speaker"]
         assert "2 utterances name no speaker; they count as one speaker's, 'Speaker'" in caplog.text
+
+
+def test_labels_that_nobody_asks_for_are_other_fields(tmp_path: Path) -> None:
+    """In whatever form: what is answered needs none."""
+    odd = {
+        "labels": {"a": "joy", "b": None},
+        "Emotion": ["joy", "fear"],
+        "annotations": [["x"], None],
+    }
+    row = {"speaker": "Ann", "text": "Hi.", **odd}
+    expected = {"labels": odd["labels"], "emotion": odd["Emotion"], "annotations": [["x"], None]}
+    for content in (
+        [{"id": "1", "utterances": [row]}],
+        [{"dialogue": "1", **row}],
+        [{"id": 3, "reply_to": None, "conversation_id": "1", **row}],
+    ):
+        (found,) = read(tmp_path, content, annotated=False)
+        (utterance,) = found.utterances
+        assert {name: utterance.other[name] for name in expected} == expected
+        assert utterance.without_labels() == utterance
+        with pytest.raises(UserError):
+            read(tmp_path, content)
+    given = [[{"from_name": "mood", "value": {"choices": [each]}}] for each in ("joy", "fear")]
+    task = {"id": 1, "data": {**row, "dialogue": "1"}}
+    task["annotations"] = [{"result": each} for each in given]
+    (found,) = read(tmp_path, [task], annotated=False)
+    assert [u.text for u in found.utterances] == ["Hi."]
+    with pytest.raises(UserError, match="annotations of task 1 differ"):
+        read(tmp_path, [task])
