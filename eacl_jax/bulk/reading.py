@@ -296,7 +296,9 @@ def read_jsonl(
                 text = lines.text(line).rstrip()
                 record = decode(text, lines.where, expected=f"one dialogue a line, {DIALOGUE}")
                 dialogue = all_with_flat_features(
-                    read_record(record, lines.where, number), modalities or {}, lines.where
+                    read_record(_unlabelled(record), lines.where, number),
+                    modalities or {},
+                    lines.where,
                 )
                 if left_out is not None:
                     left_out |= _replaced(record)
@@ -344,6 +346,20 @@ def _twice(identity: str, record: Mapping[str, Any], number: str) -> str:
             " the number of a dialogue stands for an id that it lacks."
         )
     return f"the id {identity!r:.60} was there before; give each dialogue an id of its own."
+
+
+def _unlabelled(record: Any) -> Any:
+    """A dialogue without what its utterances' fields of labels hold, in whatever form."""
+    given = record.get("utterances") if isinstance(record, Mapping) else None
+    if not isinstance(given, list):
+        return record
+    utterances = [
+        {name: each[name] for name in each if name not in LABELS}
+        if isinstance(each, Mapping)
+        else each
+        for each in given
+    ]
+    return {**record, "utterances": utterances}
 
 
 def _replaced(record: Mapping[str, Any]) -> set[str]:

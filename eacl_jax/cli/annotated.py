@@ -111,12 +111,17 @@ def read(
         separator_named="--label-separator",
         columns_named="--label-columns",
         annotators_named="--annotator-columns",
+        keep_all="name a model of several labels",
     )
     file = find_file(path, "--input names")
     given = read_given(features, modalities or {}, "--features")
     found = read_file(file, columns=columns, naming=options.NAMING, forms=forms)
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
-        raise UserError(f"{path}: no utterance has an emotion; annotate some.")
+        fields = {name for item in found for u in item.dialogue.utterances for name in u.other}
+        raise UserError(
+            f"{path}: no utterance has an emotion; annotate some."
+            f"{forms.about_annotators(sorted(fields))}"
+        )
     if columns.get("emotion", "").strip().casefold() in ("", "emotion", "emotions"):
         _check_answers(path, found)
     checks.warn_of_errors_alone(found, str(path))

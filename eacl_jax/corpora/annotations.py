@@ -63,7 +63,11 @@ def has_spans(record: Mapping[str, Any]) -> bool:
 
 
 def label_studio(
-    tasks: Sequence[Mapping[str, Any]], locations: Sequence[str], emotion: str
+    tasks: Sequence[Mapping[str, Any]],
+    locations: Sequence[str],
+    emotion: str,
+    *,
+    asked: bool = True,
 ) -> list[Mapping[str, Any]]:
     """Tasks as objects: dialogues with utterances, or utterances.
 
@@ -71,6 +75,7 @@ def label_studio(
       tasks: of the export.
       locations: where each stands, for messages.
       emotion: the control that gives the label; empty where there is only one.
+      asked: whether labels are; where not, no annotation counts.
 
     Raises:
       UserError: annotators differ, a label is not on one utterance, or several controls could give
@@ -83,7 +88,7 @@ def label_studio(
                 f"{where}: expected a task with 'data' and 'annotations', as all others in the file"
                 " are."
             )
-        data, results = task["data"], _results(task, where)
+        data, results = task["data"], _results(task, where) if asked else None
         named = [result for result in results or () if _is_of(result, emotion)]
         if results and not named:
             controls = sorted({str(result.get("from_name")) for result in results})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eacl_jax.corpora.alike import alike
 from eacl_jax.corpora.found import Found, Kept, Splits
+from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.leaks import shared, torn
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
@@ -138,9 +139,10 @@ def check_split(
                 more = _more_empty_texts(found) if problem == _EMPTY_TEXT else ""
                 raise UserError(f"{item.where(number)}: {problem}{more}")
     if not any(u.annotated or u.annotations for item in found for u in item.dialogue.utterances):
+        fields = {name for item in found for u in item.dialogue.utterances for name in u.other}
         raise UserError(
             f"{names}: no utterance of the split {split!r} has an emotion; at least one must be"
-            " annotated."
+            f" annotated.{LabelForms().about_annotators(sorted(fields))}"
         )
 
 

@@ -90,6 +90,7 @@ def find_columns(
     kind: str = "column",
     apart: Sequence[int] = (),
     labels_named: str = "",
+    about_annotators: str = "",
 ) -> Columns:
     """Finds the columns of a table by their names.
 
@@ -108,6 +109,7 @@ def find_columns(
       apart: columns of labels that are read in other ways (`label_columns`), from 0; with them,
         the emotion may be missing.
       labels_named: how a user names those of 0 and 1, a label each, for messages.
+      about_annotators: what to say of columns that may be annotators' where the emotion is missing.
 
     Raises:
       UserError: a column is missing, repeats, or several could be meant; lists them and says how to
@@ -136,7 +138,7 @@ def find_columns(
         names = ", ".join(repr(given.get(part, part)) for part in missing)
         raise UserError(
             f"{where} has no {kind} {names}; {there}."
-            f"{_remedy(missing, given, naming, kind, labels_named)}"
+            f"{_remedy(missing, given, naming, kind, labels_named, about_annotators)}"
         )
     taken = [column for column in found.values() if column is not None]
     twice = {column for column in taken if taken.count(column) > 1}
@@ -174,7 +176,12 @@ def _may_be_absent(
 
 
 def _remedy(
-    missing: Sequence[str], given: Mapping[str, str], naming: str, kind: str, labels_named: str
+    missing: Sequence[str],
+    given: Mapping[str, str],
+    naming: str,
+    kind: str,
+    labels_named: str,
+    about_annotators: str,
 ) -> str:
     """What to do about parts that are missing, in sentences; other arguments as of
     `find_columns`.
@@ -195,7 +202,7 @@ def _remedy(
     if "emotion" in missing and "emotion" not in given and labels_named:
         remedy += (
             f" Where each label has a {kind}, two at least: fill them with 1 and 0, whether an"
-            f" utterance has the label, and name them with {labels_named}."
+            f" utterance has the label, and name them with {labels_named}.{about_annotators}"
         )
     return remedy
 

@@ -52,10 +52,12 @@ def read_utterances(
         str(path),
         given=given,
         need=need,
+        parts=need,
         naming=naming,
         kind="field of meta",
         apart=labels.all,
         labels_named=forms.columns_named,
+        about_annotators=forms.about_annotators(header),
     )
     indices: dict[str, int] = {
         name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header

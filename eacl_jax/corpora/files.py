@@ -44,7 +44,8 @@ def read_file(
       path: the file; `~` is the home folder.
       columns: names of columns (or JSON fields) for `dialogue`, `speaker`, `text` and `emotion`;
         those that are absent or empty are found by their usual names.
-      annotated: whether a table must have a column for the emotion.
+      annotated: whether labels are read, and a table must have them; where not, whatever holds
+        labels is among an utterance's other fields.
       naming: how a user names a column, for messages.
       forms: how it has several labels an utterance, where that is not plain.
 
@@ -57,8 +58,8 @@ def read_file(
         or field.
     """
     path = find_file(path)
-    given = {part: name for part, name in (columns or {}).items() if name}
     need = PARTS if annotated else PARTS[:3]
+    given = {part: name for part, name in (columns or {}).items() if name and part in need}
     forms = forms or LabelForms()
     found = _read(path, Reading(given, need, naming, forms))
     warn_of_backwards((item.dialogue.utterances for item in found), str(path))

@@ -96,7 +96,7 @@ def read_utterance(given: Any, where: str = "the utterance") -> Utterance:
             raise UserError(f"{where}: {_wrong(fields, 'speaker', 'a string')}")
         check_exact(speaker, f"{where}: the speaker")
         speaker = str(int(speaker))
-    emotion = read_label(fields.get("emotion"), where)
+    emotion = read_label(fields.get("emotion"), where, keep_all="give all of them as 'emotions'")
     other = _other(fields, {*_UTTERANCE_FIELDS, *ANSWERED}, where)
     return check_utterance(
         check_labels(

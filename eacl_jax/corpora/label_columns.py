@@ -14,6 +14,7 @@ from typing import Any, Self
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.columns import SEVERAL, find_part
 from eacl_jax.corpora.labels import (
+    KEEP_ALL,
     NONE,
     clean_label,
     read_annotations,
@@ -35,6 +36,12 @@ _NO_WORDS = re.compile(r"[\[\]()\"',;|]+")
 _PARTS = ("dialogue", "speaker", "text", "emotion", "turn")
 # Rows are often numbered, and short tables have the numbers 0 and 1 only.
 _IDS = frozenset(("id", "index", "row", "unnamed0"))
+# `anno_1`, `rater B`: one of several of whom each has a column.
+_ANNOTATOR = re.compile(
+    r"(?:anno|annot|annotator|annotation|rater|rating|coder|labell?er|label|emotion|judge|assessor"
+    r"|worker|expert|reviewer|voter|vote)[\s_.-]*(?:\d{1,3}|(?<![a-z])[a-z])",
+    re.IGNORECASE,
+)
 # Facts of a row that no label is named like.
 _OF_ROWS = ("is_", "has_", "is ", "has ")
 
@@ -50,7 +57,9 @@ class LabelForms:
       separator: what stands between them.
       columns: names of columns of 0 and 1, a label each.
       annotators: names of columns of labels, an annotator each.
-      separator_named, columns_named, annotators_named: how a user names these, for messages.
+      separator_named, columns_named, annotators_named: how a user names these, for messages; the
+        last is empty where nobody can.
+      keep_all: how a user keeps all labels of an utterance, for messages.
     """
 
     task: str = ""
@@ -62,6 +71,7 @@ class LabelForms:
     annotators_named: str = dataclasses.field(
         default="config.data.annotator_columns", compare=False
     )
+    keep_all: str = dataclasses.field(default=KEEP_ALL, compare=False)
 
     @classmethod
     def of_config(cls, data: DataConfig) -> Self:
@@ -84,6 +94,36 @@ class LabelForms:
         columns, annotators = tuple(given["columns"]), tuple(given["annotators"])
         return cls(given["task"], given["separator"], columns, annotators)
 
+    def read_label(self, value: Any, where: str, field: str) -> str | None:
+        """As `labels.read_label`, of a field that may hold what annotators gave, which is no
+        label.
+        """
+        self.check_no_object(value, where, field)
+        return read_label(value, where, field=field, keep_all=self.keep_all)
+
+    def check_no_object(self, value: Any, where: str, field: str) -> None:
+        """Raises `UserError` where a field of the emotion holds an object; see `read_label`."""
+        if isinstance(value, Mapping):
+            name = self.annotators_named
+            each = name and f"a field each, which {name} names, or as "
+            raise UserError(
+                f"{where}: the emotion must be a string, or empty where nobody annotated, got"
+                f" {value!r:.60} in {field}; if that is what annotators gave, give it as {each}"
+                "'annotations', a list with a list of labels an annotator."
+            )
+
+    def about_annotators(self, names: Sequence[str]) -> str:
+        """What to say of columns or fields that are called as annotators' are, where labels are
+        missing; empty where there are none.
+        """
+        found = [name for name in names if _ANNOTATOR.fullmatch(name.strip())]
+        if len(found) < 2 or not self.annotators_named:
+            return ""
+        return (
+            f" Where {', '.join(map(repr, found))} are labels, an annotator each: name them with"
+            f" {self.annotators_named}."
+        )
+
     @property
     def divides(self) -> bool:
         """Whether a cell may hold several labels."""
@@ -100,6 +140,8 @@ class LabelColumns:
       annotators: of labels, an annotator each.
       separator: between the labels of a cell; empty where a cell holds one; None where an utterance
         has one.
+      forms: what the user says.
+      asked: whether labels are read at all; where not, fields of labels are other fields.
     """
 
     emotions: int | None = None
@@ -107,6 +149,8 @@ class LabelColumns:
     flags: Mapping[str, int] = dataclasses.field(default_factory=dict)
     annotators: tuple[int, ...] = ()
     separator: str | None = None
+    forms: LabelForms = dataclasses.field(default_factory=LabelForms)
+    asked: bool = True
 
     @property
     def all(self) -> tuple[int, ...]:
@@ -130,10 +174,13 @@ class LabelColumns:
         """
         found: dict[str, Any] = {}
         main = listed = None
-        if emotion is not None and self.separator is None:
-            found["emotion"] = read_label(cells[emotion], where)
-        elif emotion is not None:
-            main = divided(cells[emotion], self.separator or "", where)
+        if emotion is not None:
+            field = f"column {header[emotion]!r}"
+            if self.separator is None:
+                found["emotion"] = self.forms.read_label(cells[emotion], where, field)
+            else:
+                self.forms.check_no_object(cells[emotion], where, field)
+                main = divided(cells[emotion], self.separator, where)
         if self.emotions is not None and cells[self.emotions] is not None:
             listed = read_labels(cells[self.emotions], where, "emotions")
         if self.annotations is not None:
@@ -196,13 +243,15 @@ def find_labels(
       header: the columns' names.
       rows: all of them, with their lines.
       given: names of the columns of other parts.
-      need: the parts that must be there.
+      need: the parts that must be there; without the emotion no labels are read.
       forms: what the user says.
 
     Raises:
       UserError: a named column is not there, several separators could be meant, or columns of 0
         and 1 are called like labels of other columns.
     """
+    if "emotion" not in need:
+        return LabelColumns(asked=False)
     lists = _lists(header, rows)
     flags, annotators = _named_columns(path, header, forms)
     emotion = [
@@ -213,13 +262,13 @@ def find_labels(
     if not given.get("emotion"):
         _check_text_of_several(path, header, rows, emotion, lists)
     named = emotion or lists or flags or annotators or given.get("emotion")
-    if "emotion" in need and not named:
+    if not named:
         flags = _columns_of_flags(path, header, rows, given, forms.columns_named)
-    if "emotion" in need and not flags:
+    if not flags:
         _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
     separator = _separator(path, rows, (*emotion[:1], *annotators), forms)
     return LabelColumns(
-        lists.get("emotions"), lists.get("annotations"), flags, annotators, separator
+        lists.get("emotions"), lists.get("annotations"), flags, annotators, separator, forms
     )
 
 
@@ -245,14 +294,16 @@ def find_named(
       UserError: no utterance has a field that is named, several separators could be meant, or
         fields of 0 and 1 are called like labels of other fields.
     """
+    if "emotion" not in need:
+        return LabelColumns(asked=False)
     flags, annotators = _named_columns(path, header, forms, "field")
-    if "emotion" in need and not flags:
+    if not flags:
         lists = _lists(header, rows)
         found = find_part(header, "emotion", given=given.get("emotion", ""))
         emotion = [column for column in found if column not in (*lists.values(), *annotators)]
         _check_flags_beside(path, header, rows, emotion, lists, annotators, forms)
     separator = _separator(path, rows, annotators, forms)
-    return LabelColumns(flags=flags, annotators=annotators, separator=separator)
+    return LabelColumns(flags=flags, annotators=annotators, separator=separator, forms=forms)
 
 
 def _lists(header: Sequence[str], rows: Sequence[Row]) -> dict[str, int]:

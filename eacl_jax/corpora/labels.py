@@ -22,6 +22,9 @@ from eacl_jax.dialogue import TaskName
 from eacl_jax.errors import UserError
 
 _WORDS = "- -- --- – — . ? n/a #n/a na <na> nan none null nil unlabeled unlabelled"
+KEEP_ALL = "keep all with config.data.task=multi"
+"""What to do in training with utterances of several labels."""
+
 NO_LABEL = frozenset(_WORDS.split())
 """Words, without capitals, that stand where nobody annotated."""
 
@@ -65,23 +68,28 @@ def written_list(value: Any) -> Any:
     return value
 
 
-def read_label(value: Any, where: str) -> str | None:
+def read_label(value: Any, where: str, *, field: str = "", keep_all: str = KEEP_ALL) -> str | None:
     """The label that a cell or a JSON value gives; None for an empty one.
 
     Args:
       value: a string, None, NaN, a whole number, or a list of at most one of them, which may be
         written as text (`written_list`).
       where: file and line, for the error message.
+      field: that it stands in, as "field 'label'", for the error message; empty for the one that
+        the place tells.
+      keep_all: how a user keeps all of several labels, for the error message.
 
     Raises:
       UserError: several labels, or a value of another type.
     """
+    inside = field and f" in {field}"
+    also_inside = inside and f",{inside}"
     value = written_list(value)
     if isinstance(value, (list, tuple)):
         if len(value) > 1:
             raise UserError(
-                f"{where} has {len(value)} labels, {list(value)!r:.80}; one utterance has one:"
-                " decide between them, or keep all with config.data.task=multi."
+                f"{where} has {len(value)} labels, {list(value)!r:.80}{also_inside}; one utterance"
+                f" has one: decide between them, or {keep_all}."
             )
         value = value[0] if value else None
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -95,7 +103,7 @@ def read_label(value: Any, where: str) -> str | None:
     if not isinstance(value, str):
         raise UserError(
             f"{where}: the emotion must be a string, or empty where nobody annotated, got"
-            f" {value!r:.60}."
+            f" {value!r:.60}{inside}."
         )
     return clean_label(value) or None
 

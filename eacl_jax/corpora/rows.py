@@ -17,7 +17,7 @@ from eacl_jax.corpora.columns import (
     numbering,
     turn_of,
 )
-from eacl_jax.corpora.forms import ANSWERED, PROBABILITY, check_exact, check_labels
+from eacl_jax.corpora.forms import ANSWERED, LABELS, PROBABILITY, check_exact, check_labels
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import LabelColumns
@@ -178,7 +178,9 @@ def _dialogue(
     # written.
     others: dict[str, int] = {}
     for number, name in enumerate(header):
-        if number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED):
+        if not labels.asked and name.casefold() in LABELS:
+            others[name.casefold()] = number
+        elif number not in read and name and name not in (*PARTS, *SEVERAL, *ANSWERED):
             others[named_apart(name, number, header) if name in others else name] = number
     answers = {
         name: number

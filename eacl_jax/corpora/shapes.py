@@ -17,7 +17,7 @@ from eacl_jax.corpora.columns import (
     is_absent,
     labels_beside,
 )
-from eacl_jax.corpora.forms import DIALOGUE, read_utterance
+from eacl_jax.corpora.forms import DIALOGUE, LABELS, read_utterance
 from eacl_jax.corpora.found import Found, Kept
 from eacl_jax.corpora.kept import kept_of
 from eacl_jax.corpora.label_columns import (
@@ -27,7 +27,7 @@ from eacl_jax.corpora.label_columns import (
     find_labels,
     find_named,
 )
-from eacl_jax.corpora.labels import read_label, read_labels
+from eacl_jax.corpora.labels import read_labels
 from eacl_jax.corpora.order import check_oldest_first
 from eacl_jax.corpora.repeats import check_same_ids
 from eacl_jax.corpora.rows import flat, gather, read_identity
@@ -120,7 +120,9 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
     lines = [record.line for record in records]
     may_be_doccano = False
     if annotations.is_label_studio(first):
-        objects = annotations.label_studio(objects, locations, reading.given.get("emotion", ""))
+        emotion = reading.given.get("emotion", "")
+        asked = "emotion" in reading.need
+        objects = annotations.label_studio(objects, locations, emotion, asked=asked)
     elif annotations.is_label_studio_small(first):
         objects, lines, locations = annotations.label_studio_small(objects, lines, locations)
     elif any(map(annotations.has_spans, objects)):
@@ -168,10 +170,12 @@ def read_shapes(path: Path, records: Sequence[Record], reading: Reading) -> list
         str(path),
         given=reading.given,
         need=reading.need,
+        parts=reading.need,
         naming=reading.naming,
         kind="field",
         apart=labels.all,
         labels_named=reading.forms.columns_named,
+        about_annotators=reading.forms.about_annotators(header),
     )
     emotion = "" if columns.emotion is None else header[columns.emotion]
     if may_be_doccano and labels.separator is not None and emotion in annotations.DOCCANO:
@@ -311,6 +315,10 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
     if not isinstance(item, Mapping):
         return read_utterance(item, where)
     labelled = {reading.fields[column] for column in reading.labels.all}
+    unasked: dict[str, Any] = {}
+    if not reading.labels.asked:
+        unasked = {name.casefold(): item[name] for name in item if name.casefold() in LABELS}
+        item = {name: item[name] for name in item if name.casefold() not in LABELS}
     parts: dict[str, Any] = {
         name: item[name]
         for name in SEVERAL
@@ -319,11 +327,11 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
     listed = parts.get("emotions")
     names = [name for name in item if name not in parts and name not in labelled]
     taken: list[str] = []
-    for part in PARTS[1:]:
+    for part in PARTS[1:] if reading.labels.asked else PARTS[1:3]:
         found = [
             names[index] for index in find_part(names, part, given=reading.given.get(part, ""))
         ]
-        if part == "emotion" and part in reading.need and part not in reading.given and found:
+        if part == "emotion" and part not in reading.given and found:
             beside = labels_beside(names, names.index(found[0]))
             found += [names[index] for index in beside if item[names[index]] is not None]
         if len(found) > 1:
@@ -338,17 +346,19 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
         taken.extend(found)
         if not found:
             continue
-        value = item[found[0]]
+        value, field = item[found[0]], f"field {found[0]!r}"
         if part != "emotion":
             parts[part] = value
-        elif reading.forms.divides and (
+            continue
+        reading.forms.check_no_object(value, where, field)
+        if reading.forms.divides and (
             found[0] != "emotion" or (reading.forms.separator and listed is None)
         ):
             parts.setdefault("emotions", divided(value, reading.forms.separator, where))
         elif reading.forms.divides and isinstance(value, (list, tuple)):
             parts.setdefault("emotions", value)
         else:
-            parts[part] = read_label(value, where)
+            parts[part] = reading.forms.read_label(value, where, field)
     if labelled:
         cells = [item.get(name) for name in reading.fields]
         main = parts.get("emotions") if listed is None else None
@@ -360,9 +370,10 @@ def _utterance(item: Any, where: str, reading: Reading) -> Utterance:
             listed=read_labels(listed, where, "emotions"),
         )
     # A field that has a part's name but is not read would overwrite it where a dialogue is written.
-    return read_utterance(
+    read = read_utterance(
         {key: item[key] for key in names if key not in (*taken, *PARTS[1:])} | parts, where
     )
+    return dataclasses.replace(read, other={**read.other, **unasked}) if unasked else read
 
 
 def _object(path: Path, record: Record) -> Mapping[str, Any]:

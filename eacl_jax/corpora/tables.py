@@ -48,9 +48,11 @@ def read_table(
         str(path),
         given=given,
         need=need,
+        parts=need,
         naming=naming,
         apart=labels.all,
         labels_named=forms.columns_named,
+        about_annotators=forms.about_annotators(header),
     )
     if annotations.is_label_studio_small(dict.fromkeys(header)):
         rows = _one_a_task(path, header, rows)

@@ -166,7 +166,8 @@ def _one(utterance: Utterance, where: Callable[[int], str], number: int) -> Utte
             raise UserError(
                 f"{where(number)} has {len(utterance.emotions)} labels,"
                 f" {list(utterance.emotions)!r:.80}, and no main one: with one label an utterance,"
-                " give it as 'emotion'; with several, config.data.task=multi."
+                " give it as 'emotion'; several are for training with config.data.task=multi, and"
+                " its models."
             )
         emotion = utterance.emotions[0] if utterance.emotions else None
     elif emotion is None and utterance.annotations:

@@ -27,6 +27,8 @@ def name_labels(columns: Sequence[str], rows: Sequence[dict[str, Any]], task: Ta
         "multi" if task == "multi" else "",
         separator_named="lists in the cells, as by frame[...].str.split(...)",
         columns_named="a column 'emotions' of lists",
+        annotators_named="",
+        keep_all="take a model of several labels",
     )
     cells = [(0, [row.get(name) for name in columns]) for row in rows]
     labels = find_labels(Path(_NAME), columns, cells, given={}, need=PARTS, forms=forms)

@@ -460,6 +460,14 @@ def test_labels_of_answers_and_annotators_are_not_carried_through():
     assert [each.other for each in item.dialogue.utterances] == [{}, {}]
 
 
+def test_labels_that_nobody_reads_may_have_any_form():
+    odd = {"emotion": {"a": "joy"}, "emotions": "joy;fear", "annotations": [["x"], None]}
+    line = {"id": "1", "utterances": [{"text": "hi", **odd, "labels": odd["emotion"]}, "Ann: so"]}
+    (item,) = read("jsonl", json.dumps(line))
+    assert item.dialogue.utterances == (Utterance(NOBODY, "hi"), Utterance("Ann", "so"))
+    assert item.dialogue.utterances[0].other == {"labels": {"a": "joy"}}
+
+
 def test_fields_that_do_not_come_back_are_noted():
     first = {"speaker": "Ann", "text": "hi", "emotion": "joy", "confidence": 0.5, "n": 1}
     utterances = [first, ["Ben", "so"], {"speaker": "Ben", "text": "", "annotations": [["joy"]]}]

@@ -126,3 +126,43 @@ def test_a_model_whose_settings_cannot_be_used_is_refused(tmp_path, monkeypatch)
     (tmp_path / "config.json").write_text('{"task": "multi"')
     with pytest.raises(UserError, match=r"config\.json"):
         annotated.settings_of("model")
+
+
+VOTES = {"anno_1": "joy", "anno_2": "anger", "anno_3": None}
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"labels": VOTES},
+            r"the emotion must be a string, .* in (field|column) 'labels'; if that is what"
+            r" annotators gave, give it as a field each, which --annotator-columns names, or as"
+            r" 'annotations', a list",
+        ),
+        (
+            {"label": ["joy", "anger"]},
+            r"has 2 labels, \['joy', 'anger'\], in (field|column) 'label'; one utterance has one:"
+            r" decide between them, or name a model of several labels\.",
+        ),
+        (
+            VOTES,
+            r"Where 'anno_1', 'anno_2', 'anno_3' are labels, an annotator each: name them with"
+            r" --annotator-columns\.",
+        ),
+    ],
+)
+def test_what_is_no_label_is_named_with_the_commands_own_options(tmp_path, nested, fields, message):
+    row = {"speaker": "Ann", "text": "Late!", **fields}
+    row = {"id": "1", "utterances": [row]} if nested else {"dialogue": "1", **row}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UserError, match=message) as error:
+        annotated.read(tmp_path / "a.jsonl", annotated.columns("", "", "", ""))
+    assert "config.data" not in str(error.value)
+
+
+def test_columns_that_may_be_annotators_are_named_where_a_table_has_no_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("dialogue,speaker,text,Rater A,Rater B,mood\n1,Ann,Hi,x,x,x\n")
+    with pytest.raises(UserError, match=r"'Rater A', 'Rater B' are labels, .*--annotator-columns"):
+        annotated.read(tmp_path / "a.csv", annotated.columns("", "", "", ""))

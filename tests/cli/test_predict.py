@@ -572,6 +572,18 @@ def test_other_json_is_read_as_annotated_files_are(eacl, model, tmp_path):
         assert ("fields 'emotion' are not carried through" in done.errors) is (not how)
 
 
+def test_labels_of_any_form_are_in_nobodys_way(eacl, model, stub, tmp_path):
+    """An object of annotators comes back as other fields do; what answers are called is noted."""
+    votes = {"anno_1": "joy", "anno_2": None}
+    utterance = {"speaker": "Ann", "text": "hi", "labels": votes, "Emotion": ["joy", "anger"]}
+    (tmp_path / "chats.json").write_text(json.dumps([{"id": "1", "utterances": [utterance]}]))
+    done = eacl("predict", f"--model={model}", f"--input={tmp_path / 'chats.json'}", "--output=-")
+    assert done.status == 0, done.errors
+    (answer,) = json.loads(done.output)["utterances"]
+    assert (answer["labels"], type(answer["emotion"])) == (votes, str)
+    assert "fields 'emotion' are not carried through" in done.errors
+
+
 def test_parquet_with_times_and_what_is_no_number(eacl, model, tmp_path):
     at = datetime.datetime(2024, 1, 1, 10)
     columns = {

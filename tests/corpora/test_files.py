@@ -855,3 +855,32 @@ def test_columns_of_one_name_are_all_kept(tmp_path, small) -> None:
     (dialogue,) = read(tmp_path, table(header, [(1, 2, "1", "Ann", "hi", "joy", "a", "b", "c")]))
     other = {name: each for name, each in dialogue.utterances[0].other.items() if "note" in name}
     assert other == {"note": "a", "note 9": "b", "note 9 9": "c"}
+
+
+def test_labels_that_nobody_asks_for_are_other_fields(tmp_path: Path) -> None:
+    """In whatever form: what is answered needs none."""
+    odd = {
+        "labels": {"a": "joy", "b": None},
+        "Emotion": ["joy", "fear"],
+        "annotations": [["x"], None],
+    }
+    row = {"speaker": "Ann", "text": "Hi.", **odd}
+    expected = {"labels": odd["labels"], "emotion": odd["Emotion"], "annotations": [["x"], None]}
+    for content in (
+        [{"id": "1", "utterances": [row]}],
+        [{"dialogue": "1", **row}],
+        [{"id": 3, "reply_to": None, "conversation_id": "1", **row}],
+    ):
+        (found,) = read(tmp_path, content, annotated=False)
+        (utterance,) = found.utterances
+        assert {name: utterance.other[name] for name in expected} == expected
+        assert utterance.without_labels() == utterance
+        with pytest.raises(UserError):
+            read(tmp_path, content)
+    given = [[{"from_name": "mood", "value": {"choices": [each]}}] for each in ("joy", "fear")]
+    task = {"id": 1, "data": {**row, "dialogue": "1"}}
+    task["annotations"] = [{"result": each} for each in given]
+    (found,) = read(tmp_path, [task], annotated=False)
+    assert [u.text for u in found.utterances] == ["Hi."]
+    with pytest.raises(UserError, match="annotations of task 1 differ"):
+        read(tmp_path, [task])

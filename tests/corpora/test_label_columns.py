@@ -9,7 +9,7 @@ import pytest
 from eacl_jax import corpora
 from eacl_jax.config import DataConfig
 from eacl_jax.corpora.custom import read_custom
-from eacl_jax.corpora.label_columns import read_flags
+from eacl_jax.corpora.label_columns import LabelForms, read_flags
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
 
@@ -381,3 +381,21 @@ def test_joined_labels_are_refused_with_one_label_and_the_way_is_named(tmp_path:
     corpus = corpora.load(DataConfig(**{**vars(data), "task": "multi"}))
     assert corpus.task == "multi"
     assert corpus.taxonomy.labels == ("fear", "joy")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("anno_1 anno_2 text", "'anno_1', 'anno_2'"),
+        ("label1 label2", "'label1', 'label2'"),
+        ("annotator_a Annotator-B", "'annotator_a', 'Annotator-B'"),
+        ("anno_1 anno", ""),
+        ("labels emotions", ""),
+        ("worker_id worker_name", ""),
+        ("page1 page2", ""),
+    ],
+)
+def test_columns_that_are_called_as_annotators_are(names: str, found: str) -> None:
+    message = f" Where {found} are labels, an annotator each: name them with N." if found else ""
+    assert LabelForms(annotators_named="N").about_annotators(names.split()) == message
+    assert LabelForms(annotators_named="").about_annotators(names.split()) == ""

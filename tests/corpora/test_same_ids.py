@@ -1,19 +1,17 @@
 """Utterances of one id that are there again are refused, however they come."""
 
-import io
 import json
 
 import pandas as pd
 import pytest
 
-from eacl_jax.bulk.lines import Lines
 from eacl_jax.corpora import repeats
 from eacl_jax.corpora.files import read_file
 from eacl_jax.corpora.repeats import check_same_ids
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from tests.stubs.bulk import items
+from tests.stubs.bulk import items, lines_of
 
 # What was said by whom, and its id.
 ONCE = ("1 A hi", "2 B ok", "3 A ok")
@@ -92,7 +90,7 @@ def test_wherever_they_come_from(tmp_path):
     with pytest.raises(UserError, match=rf"line 3: 'm1' in column 'message_id', {TOLD[:20]}"):
         read_file(tmp_path / "table.csv")
     for kind, content in (("csv", table), ("jsonl", json.dumps(record) + "\n")):
-        lines = Lines(io.BytesIO(content.encode()), "chats", None)
+        lines = lines_of(content)
         *_, last = items(kind, lines, size=2)
         assert "the two are one utterance" in last.problem
     talk = Dialogue("7", tuple(spoken(TWICE)))
