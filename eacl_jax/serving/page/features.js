@@ -29,22 +29,22 @@ export function inWordsOf(features) {
 }
 
 /**
- * The fields of an utterance's features. `give()` is called to answer with what is typed in them; `hear(sound)` with its sound, or
- * null for none. `limits` are the service's.
+ * The fields of an utterance's features; what is typed in them and not given yet is kept as its `typed`, by modality. `give()` is called to
+ * answer with what is typed in them; `hear(sound)` with its sound, or null for none. `limits` are the service's.
  */
 export function form(utterance, features, limits, give, hear) {
   const heard = madeOfSound(features);
   // The sound replaces these.
   const given = utterance.sound ? heard : [];
   const kinds = Object.entries(features.modalities).filter(([name]) => !given.includes(name));
-  const fields = kinds.flatMap(([name, kind]) => field(name, kind, utterance.features?.[name]));
+  const fields = kinds.flatMap(([name, kind]) => field(name, kind, utterance));
   const answer = html(
     "div",
     { class: "actions" },
     html("button", { type: "submit" }, "Answer with these"),
     html("span", { class: "waiting", "aria-hidden": "true" }, "Asking the model …"),
   );
-  const open = utterance.features ? { open: "" } : {};
+  const open = utterance.features || utterance.typed ? { open: "" } : {};
   const numbers = heard.length ? [html("details", open, html("summary", {}, "Or give numbers"), ...fields, answer)] : [...fields, answer];
   const box = html(
     "form",
@@ -91,7 +91,7 @@ function state(utterance, { text }) {
   return text ? "None given: answered by its text alone." : "None given, and this model reads no text: its answer says nothing.";
 }
 
-function field(name, kind, rows) {
+function field(name, kind, utterance) {
   const id = idOf(name);
   const area = html("textarea", {
     id,
@@ -100,8 +100,14 @@ function field(name, kind, rows) {
     "aria-describedby": `${id}-hint ${id}-error`,
     placeholder: example(kind),
   });
-  // By which it is known that nothing has been typed in it.
+  const rows = utterance.features?.[name];
   area.defaultValue = rows ? written(rows) : "";
+  area.value = utterance.typed?.[name] ?? area.defaultValue;
+  area.addEventListener("input", () => {
+    const { [name]: before, ...others } = utterance.typed ?? {};
+    const all = area.value === area.defaultValue ? others : { ...others, [name]: area.value };
+    utterance.typed = Object.keys(all).length ? all : undefined;
+  });
   return [
     html("label", { for: id }, name),
     html("p", { id: `${id}-hint`, class: "quiet" }, hint(kind)),

@@ -37,8 +37,14 @@ function numbersIn(features) {
   return Object.values(features).flat(2).length;
 }
 
+/** Puts what was typed with utterances `before`, and not given yet, with those that are there `now`, whose speaker and text are the same. */
+export function keepTyped(before, now) {
+  if (!before.some(({ typed }) => typed)) return;
+  for (const [from, to] of matched(before, now)) now[to].typed = before[from].typed;
+}
+
 /** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as another field. */
-export function written({ sound, features, ...answer }) {
+export function written({ sound, features, typed, ...answer }) {
   const all = { ...features, ...sound?.features };
   return { ...answer, ...(Object.keys(all).length && { features: all }), ...(sound && { audio: sound.name }) };
 }

@@ -7,7 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
-import { asked, askedOf, carriedOver, hasGiven, keeping, lostInWords, written } from "./given.js";
+import { asked, askedOf, carriedOver, hasGiven, keepTyped, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -41,7 +41,7 @@ let typedLabels = null;
 /**
  * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text
  * that it answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which
- * answers do not repeat.
+ * answers do not repeat, and what is typed as features and not given yet.
  */
 let shown = null;
 let chosen = null;
@@ -146,25 +146,28 @@ async function answerEdited(found, typed, labels) {
 /** Answers the conversation again with what is typed as the features of the chosen utterance. */
 function giveFeatures() {
   const index = chosen;
-  const fields = Object.keys(model.features.modalities).map((name) => find(idOf(name))).filter(Boolean);
-  for (const field of fields) hideError(field);
-  const filled = fields.map(({ id, value }) => [id, value]);
+  featureFields().forEach((field) => hideError(field));
   let features;
   try {
     features = typedFeatures(model.features);
   } catch (error) {
-    showFeaturesError(error, index, filled);
+    showFeaturesError(error, index);
     return;
   }
-  answerWithFeatures(index, Object.keys(features).length ? features : undefined, filled);
+  answerWithFeatures(index, Object.keys(features).length ? features : undefined, shown.utterances[index].typed);
 }
 
-/** `filled` are the fields' ids with what was typed in them. */
-function answerWithFeatures(index, features, filled) {
+/** The fields of the chosen utterance's features that are there. */
+function featureFields() {
+  return Object.keys(model.features.modalities).map((name) => find(idOf(name))).filter(Boolean);
+}
+
+/** `typed` is what was, that gives these features. */
+function answerWithFeatures(index, features, typed) {
   if (busy) {
     const isThere = () => JSON.stringify(shown.utterances[index]?.features) === JSON.stringify(features);
-    const act = () => answerWithFeatures(index, features, filled);
-    onceAnswered({ index, place: "features", what: "The numbers were", isThere, filled, act });
+    const act = () => answerWithFeatures(index, features, typed);
+    onceAnswered({ index, place: "features", what: "The numbers were", isThere, act });
     return;
   }
   const { sound } = shown.utterances[index];
@@ -174,24 +177,20 @@ function answerWithFeatures(index, features, filled) {
     showError(find("sound-record"), `The numbers were left out: ${names} is made of the sound by now. Remove it to give numbers.`, find("sound-remove"));
     return;
   }
-  exchange(find("features"), () => answerWith(index, { features }), (error) => showFeaturesError(error, index, filled));
+  exchange(find("features"), () => answerWith(index, { features }, typed), (error) => showFeaturesError(error, index));
 }
 
-function showFeaturesError(error, index, filled) {
+function showFeaturesError(error, index) {
   const name = error instanceof FeaturesError ? error.modality : error.field?.match(/\.features\.([\w-]+)/)?.[1];
-  comeBack(index, filled);
-  const field = (name && find(idOf(name))) || filled.map(([id]) => find(id)).find(Boolean) || text;
+  comeBack(index);
+  const field = (name && find(idOf(name))) || featureFields()[0] || text;
   field.closest("details")?.setAttribute("open", "");
   showError(field, error.message);
 }
 
-/** The panel of an utterance, where it has been closed or is another one's by now, with what was `filled` in, if it was drawn anew since. */
-function comeBack(index, filled = []) {
+/** The panel of an utterance, where it has been closed or is another one's by now. */
+function comeBack(index) {
   if (chosen !== index) choose(index);
-  for (const [id, value] of filled) {
-    const field = find(id);
-    if (field && field.value === field.defaultValue) field.value = value;
-  }
 }
 
 /** Answers the conversation again with how an utterance sounds; null where it is not to sound any more. */
@@ -219,13 +218,13 @@ function giveSound(sound, index = chosen) {
  * Does `act` for utterance `index` once another answer has come, unless what it is to give `isThere` by then. Where the utterance is no longer
  * there, or its panel has no `place` for it, `what` it was is said to be left out.
  */
-function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {} }) {
+function onceAnswered({ index, place, what, isThere, act, drop = () => {} }) {
   const before = shown.utterances[index];
   later.push(() => {
     const { speaker: who, text: said } = shown.utterances[index] ?? {};
     const same = who === before.speaker && said === before.text;
     if (same && isThere()) return;
-    if (same) comeBack(index, filled);
+    if (same) comeBack(index);
     if (same && find(place)) {
       act();
       return;
@@ -236,10 +235,13 @@ function onceAnswered({ index, place, what, isThere, filled, act, drop = () => {
   });
 }
 
-/** Answers the conversation again with another utterance `index`. */
-async function answerWith(index, changed) {
+/** Answers the conversation again with another utterance `index`; `typed` is what was, if that gives it. */
+async function answerWith(index, changed, typed = undefined) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
-  show(shown.typed, keeping(given, await predict([{ utterances: askedOf(given, shown.typed) }], typedLabels)));
+  const found = await predict([{ utterances: askedOf(given, shown.typed) }], typedLabels);
+  // What was typed since then stays.
+  if (shown.utterances[index].typed === typed) delete shown.utterances[index].typed;
+  show(shown.typed, keeping(given, found));
   choose(index);
 }
 
@@ -247,6 +249,7 @@ async function answerWith(index, changed) {
 function show(typed, { by, version, labels, words, thresholds, warnings, dialogues: [utterances] }) {
   if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
   useModel(by);
+  if (shown) keepTyped(shown.utterances, utterances);
   shown = { version, typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   showModel();
   find("empty").hidden = true;

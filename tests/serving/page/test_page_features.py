@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.serving.page.test_page import download
 from tests.serving.page.test_page_looks import TEXTS, contrast
-from tests.stubs.browser import bodies, show
+from tests.stubs.browser import CHAT, bodies, show, use_labels
 from tests.stubs.featured import FACE, VOICE
 from tests.stubs.page import LABELS, serving
 
@@ -97,6 +97,42 @@ def test_an_edited_text_keeps_the_numbers_of_what_is_as_it_was(visit):
     words = page.locator("#warnings").get_by_text("Left out, as")
     expect(words).to_contain_text(re.compile("the numbers of “.?Ben: what a surprise"))
     expect(words).not_to_contain_text("Monday")
+
+
+def test_numbers_that_are_not_given_yet_outlive_other_answers(visit):
+    page = visit()
+    options = show(page)
+    asked = bodies(page)
+    voice = page.locator("#features-voice")
+
+    def expect_typed(index: int, value: str) -> None:
+        options.nth(index).click()
+        expect(voice).to_have_value(value)
+
+    options.nth(1).click()
+    voice.fill("1,2,3")
+    expect_typed(0, "")
+    page.get_by_label("says").fill("pure disgust")
+    page.keyboard.press("Enter")
+    expect(options).to_have_count(5)
+    expect_typed(1, "1,2,3")
+    use_labels(page, "calm, wild")
+    expect(page.locator("#lanes li")).to_have_text(["calm", "wild"])
+    expect_typed(1, "1,2,3")
+    show(page, f"Dan: what now\n{CHAT}")
+    expect(options.first).to_contain_text("what now")
+    expect_typed(1, "")
+    expect_typed(2, "1,2,3")
+    assert "1,2,3" not in download(page, "Download JSON")
+    sent = json.dumps(asked)
+    assert "features" not in sent.replace("return_features", "")
+    page.locator(BUTTON).click()
+    expect(voice).to_have_value("1, 2, 3")
+    voice.fill("7")
+    voice.fill("1, 2, 3")  # as it was given
+    give(page, 2, voice="")
+    expect(options.nth(2)).not_to_contain_text("with voice")
+    expect_typed(2, "")
 
 
 @pytest.mark.slow_after(1)
