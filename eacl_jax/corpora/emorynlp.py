@@ -13,10 +13,10 @@ from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, check_counts
 from eacl_jax.corpora.download import fetch
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.scenes import read_scenes
 from eacl_jax.corpora.sources import locate
 from eacl_jax.errors import UserError
+from eacl_jax.files.records import loads
 from eacl_jax.files.text import read_text
 
 _FILES = {

@@ -16,7 +16,7 @@ from eacl_jax.corpora.backwards import warn_of_backwards
 from eacl_jax.corpora.columns import MAY_BE_ABSENT, PARTS, is_absent
 from eacl_jax.corpora.forms import DIALOGUE
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.jsonlines import decode, loads
+from eacl_jax.corpora.jsonlines import decode
 from eacl_jax.corpora.label_columns import LabelForms
 from eacl_jax.corpora.repeats import warn_of_annotators
 from eacl_jax.corpora.shapes import Reading, Record, read_shapes
@@ -24,6 +24,7 @@ from eacl_jax.corpora.tables import read_table
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.files.dialects import SEPARATORS
+from eacl_jax.files.records import loads
 from eacl_jax.files.text import read_text, split_lines
 
 _PARQUET = b"PAR1"

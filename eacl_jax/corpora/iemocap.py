@@ -14,10 +14,10 @@ from eacl_jax.config import DataConfig
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts, logger
 from eacl_jax.corpora.found import Found
-from eacl_jax.corpora.jsonlines import loads
 from eacl_jax.corpora.sources import data_folder, folders_below, locate
 from eacl_jax.dialogue import SPLITS, Dialogue, Utterance, counted
 from eacl_jax.errors import UserError
+from eacl_jax.files.records import loads
 from eacl_jax.files.text import read_lines, read_text
 
 _LABELS = {

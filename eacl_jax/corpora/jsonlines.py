@@ -1,7 +1,6 @@
 """JSONL files with one dialogue a line."""
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from eacl_jax.corpora.forms import read_record
 from eacl_jax.corpora.found import Found
 from eacl_jax.errors import UserError
-from eacl_jax.files.records import once
+from eacl_jax.files.records import loads
 from eacl_jax.files.text import read_lines
 
 
@@ -37,7 +36,7 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
       expected: what to give, for the error message.
 
     Raises:
-      UserError: it is not JSON, or an object has a field twice.
+      UserError: it is not JSON, or not strict; see `records.loads`.
     """
     try:
         return loads(line)
@@ -51,17 +50,3 @@ def decode(line: str, where: str, *, expected: str = "one dialogue a line") -> A
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}.") from error
-
-
-def loads(text: str) -> Any:
-    """The JSON value of a text, as `json.loads`, but a field that an object has twice is a
-    `ValueError` (which one is meant?), and so is a number that JSON does not have.
-    """
-    return json.loads(text, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is no number; write null")
-    return value

@@ -1,6 +1,5 @@
 """A pretrained encoder with its tokenizer, from what the configuration names."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +18,7 @@ from eacl_jax.encoders.weights.checkpoint import Checkpoint
 from eacl_jax.encoders.weights.parameters import load_parameters
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
+from eacl_jax.files.records import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -122,11 +122,4 @@ def _read_config(file: Path) -> dict[str, Any]:
             f"{file} is missing; expected the folder of a Hugging Face model, {file.parent} holds"
             f" {found}."
         )
-    text = local.read_text(file)
-    try:
-        config = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}).") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{file} must hold a JSON object, got {type(config).__name__}.")
-    return config
+    return read_json(file, "correct it, or fetch the encoder's folder again")

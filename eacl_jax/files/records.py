@@ -54,9 +54,7 @@ def decode(text: str, where: str, *, advice: str) -> Any:
       UserError: it is no JSON, holds a number that is not finite, or a field twice in one object.
     """
     try:
-        return json.loads(
-            text, object_pairs_hook=once, parse_constant=_no_number, parse_float=_finite
-        )
+        return loads(text)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno} " if "\n" in text.strip() else ""
         raise UserError(
@@ -64,6 +62,16 @@ def decode(text: str, where: str, *, advice: str) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON: {error}; {advice}.") from error
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text, as `json.loads`, but strict.
+
+    Raises:
+      ValueError: it is no JSON, holds a number that is not finite, or a field twice in one object:
+        which of them is meant?
+    """
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
 
 
 def bounded(
@@ -226,10 +234,7 @@ def _rule(bounds: Mapping[str, float], value: float) -> str:
     return f"must be at least {lower:g}" if lower is not None else f"must be at most {upper:g}"
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object from its fields, for `json.loads`. Raises `ValueError` where one is there twice:
-    which of them is meant?
-    """
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -239,7 +244,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(constant: str) -> Any:
-    raise ValueError(f"it holds {constant}, which JSON has no number for")
+    raise ValueError(f"it holds {constant}, which JSON has no number for (null stands for it)")
 
 
 def _finite(text: str) -> float:

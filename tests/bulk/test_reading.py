@@ -246,11 +246,11 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ),
         (
             '{"id": "x", "utterances": [["A", "b"]], "n": NaN}',
-            "not usable JSON: NaN is no number; write null",
+            r"not usable JSON: it holds NaN, which JSON has no number for \(null stands for it\)",
         ),
         (
             '{"id": "x", "utterances": [["A", "b"]], "n": -1e999}',
-            "not usable JSON: -1e999 is no number",
+            "not usable JSON: the number -1e999 is too large",
         ),
         ("[" * 100_000, "not usable JSON"),
         ("9" * 5000, "not usable JSON"),

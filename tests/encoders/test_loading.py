@@ -239,13 +239,18 @@ def test_all_fields_that_are_amiss_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is not JSON"), ("[1]", "must hold a JSON object, got list"), (None, "is missing")],
+    [
+        ("{", ": not valid JSON at column 2: .*; correct it, or fetch the encoder's folder again"),
+        ('{"a": 1, "a": 2}', ": not usable JSON: the field 'a' is there twice"),
+        ("[1]", " must hold a JSON object, got list"),
+        (None, " is missing; expected the folder of a Hugging Face model, .* holds"),
+    ],
 )
 def test_damaged_config(text: str | None, message: str, folder: Path) -> None:
     (folder / "config.json").unlink()
     if text is not None:
         (folder / "config.json").write_text(text)
-    with pytest.raises(UserError, match=f"config.json {message}"):
+    with pytest.raises(UserError, match=f"config.json{message}"):
         load(EncoderConfig(path=str(folder)))
 
 
