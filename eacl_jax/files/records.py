@@ -259,7 +259,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(constant: str) -> Any:
-    raise ValueError(f"it holds {constant}, which JSON writes as null")
+    raise ValueError(f"it holds {constant}, which JSON has no number for (null stands for it)")
 
 
 def _finite(text: str) -> float:

@@ -243,7 +243,7 @@ GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
         ),
         (
             '{"id": "x", "utterances": [["A", "b"]], "n": NaN}',
-            "not usable JSON: it holds NaN, which JSON writes as null",
+            r"not usable JSON: it holds NaN, which JSON has no number for \(null stands for it\)",
         ),
         (
             '{"id": "x", "utterances": [["A", "b"]], "n": -1e999}',
