@@ -45,8 +45,9 @@ def summarize(
       excluded_label: if given, `micro_f1` is reported over all the other labels.
 
     Returns:
-      `weighted_f1`, `accuracy`, `macro_f1`, `per_class_f1` (by label), and `micro_f1` if a label is
-      excluded.
+      `weighted_f1`, `accuracy`, `macro_f1`, `per_class_f1` (by label), beside it `support` and
+      `answered`, how many utterances have each label and were answered it, and `micro_f1` if a
+      label is excluded.
 
     Raises:
       ValueError: the excluded label is none of the labels.
@@ -67,6 +68,7 @@ def summarize(
         "per_class_f1": {
             label: 100 * float(value) for label, value in zip(labels, f1, strict=True)
         },
+        **_counts(labels, gold, predicted),
     }
     if excluded_label:
         kept = np.array([label != excluded_label for label in labels])
@@ -93,10 +95,10 @@ def summarize_several(
 
     Returns:
       `weighted_f1`; `accuracy`: how many have exactly their labels answered; `macro_f1`;
-      `per_class_f1` (by label); `micro_f1`: F1 of all pairs of utterance and label; `jaccard`: mean
-      over the utterances of the labels that are annotated and answered among those that are either,
-      1 where there are none of either; with scores `ranking_precision`, the label ranking average
-      precision of the utterances that have a label.
+      `per_class_f1`, `support` and `answered` (by label); `micro_f1`: F1 of all pairs of utterance
+      and label; `jaccard`: mean over the utterances of the labels that are annotated and answered
+      among those that are either, 1 where there are none of either; with scores
+      `ranking_precision`, the label ranking average precision of the utterances that have a label.
     """
     correct = (gold & answers).sum(axis=0).astype(np.float64)
     annotated, answered = gold.sum(axis=0), answers.sum(axis=0)
@@ -110,6 +112,7 @@ def summarize_several(
         "per_class_f1": {
             label: 100 * float(value) for label, value in zip(labels, f1, strict=True)
         },
+        **_counts(labels, annotated, answered),
         "micro_f1": 200 * float(correct.sum()) / max(int((annotated + answered).sum()), 1),
         "jaccard": 100 * float(np.where(either, common / np.maximum(either, 1), 1).mean())
         if len(gold)
@@ -122,6 +125,16 @@ def summarize_several(
         precision = label_ranking_average_precision_score(gold[some], scores[some])
         result["ranking_precision"] = 100 * float(precision)
     return result
+
+
+def _counts(
+    labels: Sequence[str], annotated: Int[np.ndarray, " C"], answered: Int[np.ndarray, " C"]
+) -> dict[str, dict[str, int]]:
+    """What tells a score of 0 from one of nothing."""
+    return {
+        name: dict(zip(labels, map(int, counts), strict=True))
+        for name, counts in (("support", annotated), ("answered", answered))
+    }
 
 
 def co_occurrence(

@@ -6,7 +6,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain, table
-from eacl_jax.recognizer.results import Abstention, Baseline, StageScores
+from eacl_jax.recognizer.results import Abstention, Baseline, Scores, StageScores
 
 _SCORED, _DASH = ("dev", "test"), "–"
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
@@ -29,16 +29,14 @@ def scores_section(facts: Facts, derived: str) -> str:
         (
             label,
             *(
-                f"{getattr(found, split).per_class_f1[label]:.2f}"
-                if facts.utterances[split][label]
-                else _DASH
+                _of_label(getattr(found, split), label, facts.utterances[split][label])
                 for found in (results.of(stage) for stage in Stage)
                 for split in _SCORED
             ),
         )
         for label in facts.labels
     ]
-    absent = any(_DASH in row[1:] for row in by_class)
+    absent = any(not facts.utterances[split][label] for label in facts.labels for split in _SCORED)
     columns = [f"{stage.words}, {split}" for stage in Stage for split in _SCORED]
     primary = facts.recipe.get("evaluation.primary")
     excluded = results.excluded_label or ""
@@ -68,14 +66,23 @@ def scores_section(facts: Facts, derived: str) -> str:
         + "\n\nF1 by label, in percent:\n\n"
         + table(("label", *columns), by_class)
         + (
-            f"\n\n{_DASH}: no utterance of the split has the label. Macro F1 counts alike all"
-            " labels that are annotated or answered; one that is only answered counts 0."
+            f"\n\n{_DASH}: no utterance of the split has the label, and none was answered it. Macro"
+            " F1 counts alike all labels that are annotated or answered; one only answered counts"
+            " 0."
             if absent
             else ""
         )
         + _levels(facts)
         + _annotators(facts)
     )
+
+
+def _of_label(scores: Scores, label: str, annotated: int) -> str:
+    """F1 of a label of which a split has so many utterances."""
+    f1 = scores.f1(label)
+    # Earlier versions did not write how often a label was answered.
+    nothing = f1 is None or (scores.answered is None and not annotated)
+    return _DASH if nothing else _number(f1)
 
 
 def _number(value: float | None) -> str:

@@ -13,7 +13,9 @@ from eacl_jax.files.records import bounded, build, plain
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scores:
     """Of a split; see `metrics.summarize`, and `metrics.summarize_several` where an utterance may
-    have several labels. `levels`: of coarser taxonomies, by their names.
+    have several labels. `support`, `answered`: by label, how many utterances have it and were
+    answered it; None in files of earlier versions. Of a label with neither there is no F1, and
+    `per_class_f1` has 0 for it. `levels`: of coarser taxonomies, by their names.
     """
 
     weighted_f1: float = bounded(at_least=0, at_most=101)  # a little more than 100 by rounding
@@ -24,6 +26,16 @@ class Scores:
     jaccard: float | None = bounded(None, at_least=0, at_most=101)
     ranking_precision: float | None = bounded(None, at_least=0, at_most=101)
     levels: dict[str, dict[str, float]] | None = bounded(None, at_least=0, at_most=101)
+    support: dict[str, int] | None = bounded(None, at_least=0)
+    answered: dict[str, int] | None = bounded(None, at_least=0)
+
+    def f1(self, label: str) -> float | None:
+        """Of a label; None where no utterance has it and none was answered it, as far as that is
+        known.
+        """
+        counts = (self.support, self.answered)
+        nothing = all(of is not None and not of[label] for of in counts)
+        return None if nothing else self.per_class_f1[label]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; nothing of what is not measured."""

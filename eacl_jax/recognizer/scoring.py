@@ -161,6 +161,7 @@ class Tally:
             targets, answered = gold.argmax(axis=1), answers.argmax(axis=1)
         summary = task.measure(targets, answered, probabilities if self._several else None)
         f1, by_level = summary.pop("per_class_f1"), summary.pop("levels", None)
+        del summary["support"], summary["answered"]  # `by_label` has them
         right = (gold & answers).sum(axis=0)
         support, given = gold.sum(axis=0), answers.sum(axis=0)
         by_label = {

@@ -27,11 +27,13 @@ from eacl_jax.model.metrics import title
 from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer.locate import OF_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Scores
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
 from eacl_jax.training.sequence import in_sequence
 
 log = logging.getLogger(__name__)
+_DASH = "–"
 
 
 def evaluate(run: str | Path, split: str, *, data_dir: str = "") -> dict[str, dict[str, Any]]:
@@ -115,7 +117,8 @@ def print_scores(
     *,
     excluded_label: str = "",
 ) -> None:
-    """Prints a column a stage, and whether the run's results.json says the same.
+    """Prints scores of each stage, F1 of each label beside how often it was answered and annotated,
+    and whether the run's results.json says the same.
 
     Args:
       run, split: that were scored.
@@ -131,7 +134,7 @@ def print_scores(
     for stage in scores:
         table.add_column(stage.replace("_", " "), justify="right")
     first = next(iter(scores.values()))
-    for name in (key for key in first if key not in ("per_class_f1", "levels")):
+    for name in (key for key, value in first.items() if isinstance(value, float)):
         table.add_row(
             Text(title(name, excluded_label)),
             *(f"{values[name]:.2f}" for values in scores.values()),
@@ -141,23 +144,43 @@ def print_scores(
         for name in found:
             values = (f"{each['levels'][level][name]:.2f}" for each in scores.values())
             table.add_row(Text(f"{level}: {title(name)}"), *values)
-    table.add_section()
-    for label in first["per_class_f1"]:
-        table.add_row(
-            Text(f"F1 {label}"),
-            *(f"{values['per_class_f1'][label]:.2f}" for values in scores.values()),
-        )
     console.print(table)
+    console.print(_labels({stage: Scores(**values) for stage, values in scores.items()}))
     try:
         results = run_folder.read_results(local.here(run, "run", wanted=OF_MODEL))
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return
     if split in ("dev", "test"):
+        # Those of earlier versions say less.
         same = all(
-            scores[stage] == getattr(results.of(Stage(stage)), split).to_json() for stage in scores
+            scores[stage].get(name) == value
+            for stage in scores
+            for name, value in getattr(results.of(Stage(stage)), split).to_json().items()
         )
         say(console, f"{'the same as' if same else 'not the same as'} {run_folder.RESULTS}")
+
+
+def _labels(scores: Mapping[str, Scores]) -> Table:
+    """F1 of each label by stage, a dash where there is nothing to score, and the counts beside."""
+    table = Table()
+    table.add_column("")
+    table.add_column("annotated", justify="right")
+    for stage in scores:
+        table.add_column(stage.replace("_", " "), justify="right")
+        table.add_column("answered", justify="right")
+    first = next(iter(scores.values()))
+    for label in first.per_class_f1:
+        cells = [_count(first.support, label)]
+        for found in scores.values():
+            f1 = found.f1(label)
+            cells += [_DASH if f1 is None else f"{f1:.2f}", _count(found.answered, label)]
+        table.add_row(Text(f"F1 {label}"), *cells)
+    return table
+
+
+def _count(counts: Mapping[str, int] | None, label: str) -> str:
+    return "" if counts is None else f"{counts[label]:,}"
 
 
 def _dialogues(

@@ -297,7 +297,8 @@ def test_an_option_given_twice_is_named_with_what_to_do(eacl, tmp_path):
 
 
 def test_evaluate_is_the_launch_script(eacl, tmp_path, monkeypatch):
-    scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {}}}
+    numbers = dict.fromkeys(("weighted_f1", "accuracy", "macro_f1"), 61.5)
+    scores = {"stage_two": {**numbers, "per_class_f1": {}}}
     called = []
     monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
     monkeypatch.setattr(

@@ -334,7 +334,8 @@ def test_a_model_is_no_run(eacl, model: Path) -> None:
 def test_scores_of_a_run_go_to_a_file(
     eacl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = {"stage_two": {"weighted_f1": 61.5, "per_class_f1": {"joy": 50.0}}}
+    numbers = dict.fromkeys(("weighted_f1", "accuracy", "macro_f1"), 61.5)
+    scores = {"stage_two": {**numbers, "per_class_f1": {"joy": 50.0}}}
     monkeypatch.setattr(run_folder, "read_config", lambda folder: Config())
     monkeypatch.setattr(evaluation, "evaluate", lambda *given, **options: scores)
     file = tmp_path / "scores.json"

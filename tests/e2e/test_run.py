@@ -53,6 +53,8 @@ def test_folder_and_results(finished):
                 "accuracy",
                 "macro_f1",
                 "per_class_f1",
+                "support",
+                "answered",
             }
             assert set(results[stage][split]["per_class_f1"]) == set(WORDS)
     assert (finished / "report" / "index.html").stat().st_size > 10_000

@@ -52,6 +52,8 @@ def test_a_class_that_never_occurs_does_not_lower_the_macro_mean():
     scores = summarize(confusion_matrix(gold, gold, 4), LABELS)
     assert scores["macro_f1"] == scores["weighted_f1"] == 100
     assert scores["per_class_f1"] == {"a": 100, "b": 100, "c": 0, "d": 0}
+    assert (scores["support"]["c"], scores["answered"]["c"]) == (0, 0)
+    assert sum(scores["support"].values()) == sum(scores["answered"].values()) > 0
     assert "micro_f1" not in scores
 
 

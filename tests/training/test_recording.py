@@ -133,6 +133,25 @@ def test_names_are_printed_as_they_are(tmp_path, label):
     assert "not compared with results.json: " in text
 
 
+def test_a_label_without_scores_has_a_dash_and_its_counts_beside_it(tmp_path):
+    values = {
+        "weighted_f1": 61.0,
+        "accuracy": 62.0,
+        "macro_f1": 63.0,
+        "per_class_f1": {"joy": 45.25, "fear": 0.0, "mad": 0.0},
+        "support": {"joy": 1234, "fear": 0, "mad": 0},
+        "answered": {"joy": 77, "fear": 0, "mad": 2},
+    }
+    text = printed(
+        lambda console: evaluation.print_scores(tmp_path, "test", {"stage_one": values}, console)
+    )
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    assert ["F1 joy", "1,234", "45.25", "77"] in rows
+    assert ["F1 fear", "0", "–", "0"] in rows
+    assert ["F1 mad", "0", "0.00", "2"] in rows
+    assert ["accuracy", "62.00"] in rows
+
+
 def test_micro_f1_says_which_label_it_leaves_out(tmp_path):
     name = "micro F1 without [/b]"
     found = {"dev": {**scores()["dev"], "micro_f1": 5.0}}
