@@ -196,7 +196,7 @@ def test_texts_that_may_be_in_another_language_are_told(recognizer, caplog):
     said = ("Ann", "it is a day it is a day")
     own.predict([said] * 3)
     assert "another language" not in caplog.text
-    own.facts = types.SimpleNamespace(pieces=0.5, changes=(), changed=lambda sentence: None)
+    own.facts = types.SimpleNamespace(pieces=0.5, changes=(), adapted=lambda *of: None)
     labelled = {"utterances": [{"speaker": said[0], "text": said[1], "emotion": "up"}] * 3}
     told = "3 of 3 texts, short ones taken together, may be in another language"
     for answer in (

@@ -135,7 +135,8 @@ class Train:
             alone(workdir),
             (stop or StopRequest()).heeding() as heeded,
         ):
-            run_folder.write_inputs(workdir, config, {"format": "of a stand-in"})
+            run_folder.write_inputs(workdir, config, {})
+            (workdir / run_folder.DATA).unlink()  # it was given nothing
             (workdir / "checkpoints").mkdir(exist_ok=True)
             done = workdir / "checkpoints" / "steps"
             (workdir / "tensorboard").mkdir(exist_ok=True)
