@@ -47,6 +47,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture
+def one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests whose runs need no more: what a run computes on eight is tested elsewhere."""
+    from eacl_jax.model.mesh import make_mesh
+    from eacl_jax.training import experiment
+
+    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of golden numbers and public corpora, which are not part of the project."""

@@ -168,7 +168,7 @@ def example_dialogue() -> Dialogue:
 
 
 def prompt_form(recognizer: EmotionRecognizer) -> dict[str, Any]:
-    """The settings of a prompt as `standalone.prompt` takes them."""
+    """The settings of a prompt as `standalone_prompts.prompt` takes them."""
     prompts = recognizer.prompts
     return {
         "start": prompts.start,

@@ -13,9 +13,29 @@ import pytest
 
 from eacl_jax.cli.job import Job
 from eacl_jax.cli.main import main
+from eacl_jax.studies import runner
+from eacl_jax.studies.search import runner as search_runner
 from tests.stubs.bulk import Stub
 from tests.stubs.several import make_several
-from tests.stubs.toys import make_recognizer
+from tests.stubs.toys import make_encoder_folder, make_recognizer
+
+# A study or search of two seeds and a corpus of four dialogues, and what else a module names.
+STUDY = """
+import json
+from ml_collections import ConfigDict
+from eacl_jax.config import Config
+
+def get_config(argument=None):
+    base = ConfigDict(Config().to_dict())
+    base.encoder.path = "{encoder}"
+    fields = dict(
+        name="small", base=base, seeds=(0, 1), corpora={{"talk": {{
+            "data.corpus": "smalltalk", "data.max_dialogues": 6, "data.cache_dir": "{cache}"}}}},
+        {fields}
+    )
+    fields.update(json.loads(argument) if argument else {{}})
+    return ConfigDict(fields, convert_dict=False)
+"""
 
 
 class Done(NamedTuple):
@@ -71,3 +91,32 @@ def stub(monkeypatch) -> Stub:
     stand_in = Stub()
     monkeypatch.setattr(Job, "_recognizer", lambda *_: stand_in)
     return stand_in
+
+
+@pytest.fixture(scope="module")
+def study_file(request, tmp_path_factory) -> Path:
+    """`STUDY` with the `FIELDS` of the test's module, and its encoder."""
+    folder = tmp_path_factory.mktemp("study")
+    encoder = make_encoder_folder(folder / "encoder")
+    fields = request.module.FIELDS
+    text = STUDY.format(encoder=encoder, cache=folder / "cache", fields=fields)
+    (folder / "small.py").write_text(text)
+    return folder / "small.py"
+
+
+@pytest.fixture
+def study(eacl, study_file, train, tmp_path, monkeypatch) -> Callable[..., Done]:
+    """Runs `eacl study` on it; the module's `train` stands in for runs."""
+    for module, name in ((runner, "run_study"), (search_runner, "run_search")):
+        whole = getattr(module, name)
+
+        def stand_in(*arguments, whole=whole, **options):
+            return whole(*arguments, train=train, load=lambda _: None, **options)
+
+        monkeypatch.setattr(module, name, stand_in)
+
+    def run(*options, argument=""):
+        return eacl("study", f"{study_file}{argument}", f"--workdir={tmp_path / 'study'}", *options)
+
+    run.train, run.folder = train, tmp_path / "study"
+    return run

@@ -8,60 +8,20 @@ import pytest
 from eacl_jax.errors import SettingsError
 from eacl_jax.reports import drawing
 from eacl_jax.studies import cells
-from eacl_jax.studies import runner as study_runner
-from eacl_jax.studies.search import runner, trials
+from eacl_jax.studies.search import trials
 from tests.stubs.root import ROOT
 from tests.stubs.searches import SearchTrain
 
-FILE = """
-import json
-from ml_collections import ConfigDict
-from eacl_jax.config import Config
-
-def get_config(argument=None):
-    base = ConfigDict(Config().to_dict())
-    base.encoder.path = "{encoder}"
-    fields = dict(
-        name="small", question="Which is best?", base=base, seeds=(0, 1), trials=4,
-        corpora={{"talk": {{
-            "data.corpus": "smalltalk", "data.max_dialogues": 6, "data.cache_dir": "{cache}"}}}},
-        search={{"loss.temperature": {{"low": 0.01, "high": 1.0, "log": True}},
-                "loss.form": {{"choices": ["in", "out"]}}}},
-    )
-    fields.update(json.loads(argument) if argument else {{}})
-    return ConfigDict(fields, convert_dict=False)
-"""
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    """A search's file: four trials, two seeds, a corpus of four dialogues, and an encoder."""
-    from tests.stubs.toys import make_encoder_folder
-
-    folder = tmp_path_factory.mktemp("search")
-    encoder = make_encoder_folder(folder / "encoder")
-    (folder / "small.py").write_text(FILE.format(encoder=encoder, cache=folder / "cache"))
-    return folder / "small.py"
+FIELDS = """question="Which is best?", trials=4,
+        search={"loss.temperature": {"low": 0.01, "high": 1.0, "log": True},
+                "loss.form": {"choices": ["in", "out"]}},"""
 
 
 @pytest.fixture
-def study(eacl, file, tmp_path, monkeypatch):
-    """Runs `eacl study` on it; `train` stands in for runs, and figures are not painted."""
+def train(monkeypatch):
+    """Stands in for runs; figures are not painted."""
     monkeypatch.setattr(drawing, "render", lambda draw, theme: bytes(draw(theme) is None))
-    train = SearchTrain()
-    for module, name in ((study_runner, "run_study"), (runner, "run_search")):
-        whole = getattr(module, name)
-
-        def stand_in(*arguments, whole=whole, **options):
-            return whole(*arguments, train=train, load=lambda _: None, **options)
-
-        monkeypatch.setattr(module, name, stand_in)
-
-    def run(*options, argument=""):
-        return eacl("study", f"{file}{argument}", f"--workdir={tmp_path / 'study'}", *options)
-
-    run.train, run.folder = train, tmp_path / "study"
-    return run
+    return SearchTrain()
 
 
 @pytest.mark.slow

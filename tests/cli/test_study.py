@@ -10,27 +10,12 @@ import time
 import pytest
 
 from eacl_jax.cli import study as command
-from eacl_jax.studies import cells, runner
+from eacl_jax.studies import cells
 from tests.stubs.root import ROOT
 from tests.stubs.studies import LABELS, Train
 
-FILE = """
-import json
-from ml_collections import ConfigDict
-from eacl_jax.config import Config
-
-def get_config(argument=None):
-    base = ConfigDict(Config().to_dict())
-    base.encoder.path = "{encoder}"
-    fields = dict(
-        name="small", question="Does it run?", base=base, seeds=(0, 1), corpora={{"talk": {{
-            "data.corpus": "smalltalk", "data.max_dialogues": 6, "data.cache_dir": "{cache}"}}}},
-        axes={{"x": {{"v0": {{}}, "v1": {{"loss.temperature": 1.1}}}}}},
-        comparisons=[["v1", "v0"]],
-    )
-    fields.update(json.loads(argument) if argument else {{}})
-    return ConfigDict(fields, convert_dict=False)
-"""
+FIELDS = """question="Does it run?", comparisons=[["v1", "v0"]],
+        axes={"x": {"v0": {}, "v1": {"loss.temperature": 1.1}}},"""
 # The command in a process of its own, with stand-ins for runs that take a while.
 SCRIPT = """
 import sys
@@ -47,32 +32,10 @@ main("study")
 """
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    """A study's file: two variants, two seeds, a corpus of four dialogues, and an encoder."""
-    from tests.stubs.toys import make_encoder_folder
-
-    folder = tmp_path_factory.mktemp("study")
-    encoder = make_encoder_folder(folder / "encoder")
-    (folder / "small.py").write_text(FILE.format(encoder=encoder, cache=folder / "cache"))
-    return folder / "small.py"
-
-
 @pytest.fixture
-def study(eacl, file, tmp_path, monkeypatch):
-    """Runs `eacl study` on it; `train` stands in for runs."""
-    train, whole = Train(), runner.run_study
-
-    def run_study(*arguments, **options):
-        return whole(*arguments, train=train, load=lambda _: None, **options)
-
-    monkeypatch.setattr(runner, "run_study", run_study)
-
-    def run(*options, argument=""):
-        return eacl("study", f"{file}{argument}", f"--workdir={tmp_path / 'study'}", *options)
-
-    run.train, run.folder = train, tmp_path / "study"
-    return run
+def train():
+    """Stands in for runs."""
+    return Train()
 
 
 def test_a_study_is_run(study):
@@ -200,9 +163,9 @@ def wait_for(path, process, pattern):
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
+def test_two_processes_share_the_runs_stop_and_go_on(study_file, tmp_path):
     workdir = tmp_path / "study"
-    running = start(file, workdir, "--jobs=2")
+    running = start(study_file, workdir, "--jobs=2")
     wait_for(workdir, running, "cells/talk/v1/*/checkpoints/steps")
     running.send_signal(signal.SIGTERM)
     output = running.communicate(timeout=60)[0]
@@ -212,7 +175,7 @@ def test_two_processes_share_the_runs_stop_and_go_on(file, tmp_path):
     assert len(list(workdir.rglob("results.json"))) < 4  # the worker has stopped too
     assert not list(workdir.glob("cells/*/*/*/.running-*"))
 
-    running = start(file, workdir, "--jobs=2")
+    running = start(study_file, workdir, "--jobs=2")
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 0, output
     assert "[worker 1] study    small" in output

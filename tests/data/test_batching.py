@@ -1,17 +1,15 @@
 """Rows, shapes and the equality of padded and packed batches."""
 
 import dataclasses
-from functools import partial
 
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eacl_jax import corpora, encoders
-from eacl_jax.config import BatchConfig, Config, LossConfig, ModelConfig
+from eacl_jax import corpora
+from eacl_jax.config import BatchConfig, Config
 from eacl_jax.data import batching
 from eacl_jax.data.batching import (
     MARKS,
@@ -34,10 +32,6 @@ from eacl_jax.data.pipeline import (
 from eacl_jax.data.prompts import NO_LABEL, Example, PromptBuilder
 from eacl_jax.encoders import load_tokenizer
 from eacl_jax.encoders.sources import find_folder
-from eacl_jax.model.anchors import Words
-from eacl_jax.model.representer import Model
-from eacl_jax.training import objective
-from tests.stubs.toys import ENCODER
 
 
 def examples_of(lengths, seed=0):
@@ -316,47 +310,6 @@ def test_a_process_fills_in_the_rows_of_its_devices():
 def test_padded_rows_are_as_long_as_the_longest_example():
     assert plan([10, 33], 4, layout="padded", max_tokens=256).shape == (4, 64)
     assert plan([250], 4, layout="padded", max_tokens=250).shape == (4, 250)
-
-
-@pytest.fixture(scope="module")
-def network():
-    encoder = encoders.build(
-        {
-            **ENCODER,
-            "vocab_size": 40,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-        }
-    )
-    model = Model(encoder, 3, ModelConfig(dropout=0.0), rngs=nnx.Rngs(0))
-    graphdef, state = nnx.split(model, nnx.Param)
-    return graphdef, nnx.to_pure_dict(state)
-
-
-def test_packed_and_padded_give_the_same_loss_and_gradients(network):
-    graphdef, params = network
-
-    lengths = [5, 60, 17, 33, 8, 41, 12]
-    loss = jax.jit(
-        jax.value_and_grad(
-            objective.stage_one_loss(partial(nnx.merge, graphdef), Words(), LossConfig()),
-            has_aux=True,
-        )
-    )
-    constants = {
-        "label_encodings": np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
-    }
-    results = []
-    for layout in ("padded", "packed"):
-        batch = collate(examples_of(lengths), 8, plan(lengths, 8, layout=layout, max_tokens=64))
-        results.append(loss(params, constants, batch, jax.random.key(0)))
-    ((padded, _), padded_gradients), ((packed, _), packed_gradients) = results
-    np.testing.assert_allclose(packed, padded, rtol=1e-5)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
-        packed_gradients,
-        padded_gradients,
-    )
 
 
 @pytest.mark.slow

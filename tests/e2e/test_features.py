@@ -12,7 +12,6 @@ from rich.console import Console
 
 from eacl_jax.errors import UserError
 from eacl_jax.features import words
-from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training import evaluation, experiment, loop, run
@@ -20,16 +19,11 @@ from tests.e2e.test_tuning import StopAfter
 from tests.stubs import sounds
 from tests.stubs.toys import make_config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_device")]
 
 SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1}
 QUIET = Console(quiet=True)
 EMOTIONS = ("anger", "joy", "neutral")
-
-
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch):
-    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
 
 
 @pytest.fixture(scope="module")

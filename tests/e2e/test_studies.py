@@ -9,15 +9,15 @@ import json
 import pytest
 
 from eacl_jax.cli import configuration
-from eacl_jax.model.mesh import make_mesh
 from eacl_jax.studies import outcome, reading, runner
 from eacl_jax.studies.definition import ALWAYS, Study
 from eacl_jax.studies.search.outcome import conclude
 from eacl_jax.studies.search.reading import read_search
 from eacl_jax.studies.search.runner import run_search
-from eacl_jax.training import experiment
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_encoder_folder
+
+pytestmark = pytest.mark.usefixtures("one_device")
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise", "neutral")
 # That the tiny encoder's tokenizer knows.
@@ -33,11 +33,6 @@ SHIPPED = (
     "recipe",
     "context",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch):
-    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
 
 
 @pytest.fixture(scope="module")

@@ -11,20 +11,16 @@ from rich.console import Console
 
 from eacl_jax.config import Stage
 from eacl_jax.model import rarity
-from eacl_jax.model.mesh import make_mesh
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import cost, evaluation, experiment, loop, outputs, run, stage_two
 from eacl_jax.training.stage import StageResult
 from tests.e2e.test_tuning import StopAfter
 from tests.stubs.toys import make_config
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 SHORT = {"stage_one__epochs": 2, "stage_two__epochs": 2, "run__log_every": 1}
 QUIET = Console(quiet=True)
-
-
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch):
-    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
 
 
 def numbers(folder):

@@ -1,6 +1,6 @@
 """Our encoders of sound against transformers' in PyTorch, which gets each sound alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,6 @@ transformers = pytest.importorskip("transformers")
 # 60, 36 and 1 frames: more than WavLM's farthest distance, and the fewest samples.
 LENGTHS = (1217, 741, 30)
 cases = pytest.mark.parametrize("case", sorted(CONFIGS))
-
-
-@pytest.fixture(autouse=True)
-def exact_products() -> Iterator[None]:
-    with jax.default_matmul_precision("highest"):
-        yield
 
 
 def theirs(config: Mapping[str, Any], kind: str = "AutoModel") -> Any:

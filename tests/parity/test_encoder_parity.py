@@ -49,12 +49,6 @@ RENAMED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def exact_products() -> Iterator[None]:
-    with jax.default_matmul_precision("highest"):
-        yield
-
-
 def theirs(config: Mapping[str, Any], kind: Any = None, seed: int = 0) -> Any:
     """A PyTorch model with every parameter, biases and LayerNorms too, drawn at random; `kind`:
     another class than the bare encoder's.

@@ -30,6 +30,7 @@ COUNTS = np.array([5, 2, 1])
 RARE = LossConfig(balanced=True, class_weight=0.5, focal=2.0, logit_adjustment=1.0)
 ENCODINGS = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
 CASES = {
+    "words": (Words(), LossConfig(), 1),
     "live": (LiveWords(3), LossConfig(), 1),
     "clusters": (Fixed(lambda _: ENCODINGS), LossConfig(), 2),
     "learned, rare labels": (Learned(), RARE, 1),
@@ -104,10 +105,10 @@ def test_an_added_term_reaches_every_branch(monkeypatch, labels, binary, ce_weig
 
 
 # Those that have most of it, a memory and several labels.
-_NOT_LONG = ("prototypes", "several labels", "regularized", "lora", "teachers")
+_NOT_LONG = ("words", "prototypes", "several labels", "regularized", "lora", "teachers")
 
 
-@pytest.mark.slow
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in _NOT_LONG else pytest.mark.long) for name in CASES],
@@ -184,6 +185,7 @@ def test_layout_chunks_and_devices_change_nothing(name):
     if "label_encodings" in params:
         assert np.abs(gradients["label_encodings"]).max() > 0
     for other in results[1:]:
+        np.testing.assert_allclose(other[0][0], results[0][0][0], rtol=1e-5)
         chex.assert_trees_all_close(results[0], other, rtol=1e-3, atol=1e-4)
 
 

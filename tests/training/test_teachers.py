@@ -28,12 +28,9 @@ from tests.stubs.toys import (
     make_recognizer,
 )
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 QUIET = Console(quiet=True)
-
-
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch):
-    monkeypatch.setattr(experiment, "make_mesh", lambda: make_mesh(1))
 
 
 @pytest.fixture(scope="module")

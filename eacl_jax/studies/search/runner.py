@@ -100,6 +100,7 @@ class _Searcher:
         self._search, self._workdir, self._claims = search, workdir, claims
         self._train, self._stop, self._console = train, stop, console
         self._since, self._poll = since, poll
+        self._failed_here: set[int] = set()
         self._sharing = Sharing(load)
         self._seconds: list[float] = []  # of trials that ended here
         self._failures = 0  # one after the other
@@ -146,7 +147,10 @@ class _Searcher:
         if trial is None or trial.state is TrialState.RUNNING:
             return False
         file = trials.file_of(self._workdir, trial.number)
-        return file.exists() and file.stat().st_mtime >= self._since
+        # Times of files have steps: one that is equal may be of the call before.
+        return trial.number in self._failed_here or (
+            file.exists() and file.stat().st_mtime > self._since
+        )
 
     def _take(self, rest: Sequence[int]) -> tuple[int, Claim, CellStop] | None:
         for number in rest:
@@ -271,7 +275,9 @@ class _Searcher:
     def _end(self, trial: Trial, claim: Claim, begun: float) -> None:
         if claim.check():
             trials.write_trial(self._workdir, trial)
-            if trial.state is not TrialState.FAILED:
+            if trial.state is TrialState.FAILED:
+                self._failed_here.add(trial.number)
+            else:
                 cells.tidy(trials.folder_of(self._workdir, trial.number))
             claim.close()
         self._seconds.append(time.perf_counter() - begun)

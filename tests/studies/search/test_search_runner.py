@@ -308,6 +308,21 @@ def test_what_may_be_mended_is_tried_again(call):
     assert [t.settings for t in again] == [t.settings for t in first]
 
 
+def test_what_failed_at_the_moment_when_a_call_begins_is_tried_again(call):
+    def step(config, number):
+        if config.loss.form == "out":
+            raise RuntimeError("no memory")
+
+    search = make_search(trials=2, search={"loss.form": {"choices": ["in", "out"]}})
+    call.train.step = step
+    assert [trial.state for trial in call(search)] == ["complete", "failed"]
+    del call.train.step
+    failed = trials.file_of(call.folder, 1)
+    # Times of files have steps.
+    again = call(search, since=failed.stat().st_mtime)
+    assert [trial.state for trial in again] == ["complete", "complete"]
+
+
 @pytest.mark.slow
 def test_many_failures_one_after_the_other_end_it(call):
     def step(config, number):
