@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from eacl_jax.studies.table import Row
 
-_EFFECT = (
-    "their roundings differ, by which a mean of three seeds moved by 0.8 points where that was"
-    " measured"
-)
+# BUILD_NOTES.md, "what MELD's anchors are made of": a Xeon and an EPYC.
+_EFFECT = "whose roundings differ: that alone has moved a mean of three seeds by 0.8 points"
 
 
 def computed_elsewhere(rows: Sequence[Row]) -> list[str]:
@@ -23,13 +21,14 @@ def computed_elsewhere(rows: Sequence[Row]) -> list[str]:
             known = {v: some for v, cost in costs.items() if (some := getattr(cost, what))}
             if len({each for some in known.values() for each in some}) > 1:
                 notes.append(
-                    f"On corpus {corpus!r} runs were computed by different {what}, and {_EFFECT}:"
-                    f" {_each(known)}."
+                    f"On corpus {corpus!r} runs were computed by different {what}"
+                    f" ({_each(known)}), {_EFFECT}."
                 )
     return notes
 
 
 def _each(known: Mapping[str, Sequence[str]]) -> str:
-    if len({frozenset(some) for some in known.values()}) == 1:
-        return f"each variant by {' and '.join(sorted(next(iter(known.values()))))}"
-    return "; ".join(f"{name!r} by {' and '.join(some)}" for name, some in known.items())
+    listed = {name: " and ".join(sorted(some)) for name, some in known.items()}
+    if len(set(listed.values())) == 1:
+        return f"each variant by {next(iter(listed.values()))}"
+    return "; ".join(f"{name!r} by {some}" for name, some in listed.items())

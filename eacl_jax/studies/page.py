@@ -129,9 +129,14 @@ def _scores(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
                 caption=caption if number == 0 else "Read as the figure before.",
                 width=figures.SCORES_WIDTH,
             )
-            for number, measure in enumerate(table.measures)
+            for number, measure in enumerate(_measured(rows, table.measures))
         ]
     )
+
+
+def _measured(rows: Sequence[Row], measures: Sequence[str]) -> list[str]:
+    """The measures by which a row has a score, which its figure would show."""
+    return [m for m in measures if any(row.scores["test"][m].mean is not None for row in rows)]
 
 
 def _differences(show: _Figures, table: Table, corpus: str) -> str:
@@ -250,6 +255,7 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 caption=(
                     f"Percent of the utterances of the first label{_alone(rows)} that were answered"
                     f" as the second, mean over seeds. The lower the better{_unanswered(rows)}."
+                    f"{_without_first(rows)}"
                 ),
                 width=figures.table_width(figures.confused_heads(rows[0])),
                 shrinks=False,
@@ -284,6 +290,13 @@ def _unanswered(rows: Sequence[Row]) -> str:
     )
 
 
+def _without_first(rows: Sequence[Row]) -> str:
+    """Why some label has no share of utterances that were answered as another."""
+    pairs = [pair for row in rows for pair in row.similar]
+    missing = any(None in (pair.first_as_second, pair.second_as_first) for pair in pairs)
+    return " A dash too: no test utterance has the first." if missing else ""
+
+
 def _alone(rows: Sequence[Row]) -> str:
     """Of which utterances similar emotions are measured, where these may have several."""
     return " without the second" if "jaccard" in rows[0].scores["test"] else ""
@@ -292,6 +305,8 @@ def _alone(rows: Sequence[Row]) -> str:
 def _curves(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
     measure, corpus = table.measures[0], rows[0].corpus
     shown = []
+    if not _measured(rows, [measure]):
+        return ""
     intervals = words.has_intervals(rows, [measure])
     band = f" band: {LEVEL}% interval over test dialogues;" if intervals else ""
     for number, curve in enumerate(curves(table, corpus)):
@@ -327,5 +342,6 @@ def _cost(show: _Figures, table: Table, rows: Sequence[Row]) -> str:
             caption="" if number else first,
         )
         for number, cost in enumerate(figures.costs_that_differ(one))
+        if _measured(one, [measure])
     ]
     return f"{_part('Cost')}{sections.cost_table(one)}{_pair(shown)}"

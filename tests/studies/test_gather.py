@@ -497,9 +497,11 @@ def test_runs_by_other_processors_or_versions_are_noted():
     table = gather(study, [computed_by(alike[0], "Xeon", "0.10"), *alike[1:]])
     (note,) = set(table.notes) - set(study.notes)
     one, other = study.variants
-    assert "On corpus 'meld' runs were computed by different processors, and their rou" in note
-    assert note.endswith(f": {one!r} by Xeon and EPYC; {other!r} by EPYC.")
+    assert note.startswith(
+        "On corpus 'meld' runs were computed by different processors"
+        f" ({one!r} by EPYC and Xeon; {other!r} by EPYC), whose roundings differ"
+    )
     assert table.rows[0].cost.processors == ("Xeon", "EPYC")
     (note,) = gather(study, [computed_by(run, "EPYC", str(run.cell.seed)) for run in runs]).notes
-    assert "different versions" in note
-    assert note.endswith(": each variant by eacl_jax 0.1.0, jax 0 and eacl_jax 0.1.0, jax 1.")
+    both = "each variant by eacl_jax 0.1.0, jax 0 and eacl_jax 0.1.0, jax 1"
+    assert f"different versions ({both}), whose" in note

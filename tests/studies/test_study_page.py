@@ -348,6 +348,9 @@ def test_what_there_is_no_score_of_has_a_dash_and_a_reason(tmp_path, monkeypatch
     for text in (html, markdown(found), latex(found)):
         assert reason in text
     assert '<td class="number">–</td>' in html
+    assert "Similar pairs F1 by" not in html  # there is nothing to draw
+    assert "Macro F1 by variant" in html
+    assert "A dash too: no test utterance has the first." in html
     assert "| hot | – | " in markdown(found)
     assert "A dash: no test utterance has the label, and none was answered it." in html
     assert "cannot be compared: no pair of similar labels has test utterances of both." in html
