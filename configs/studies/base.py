@@ -223,9 +223,9 @@ def _as_named(
     axes: Mapping[str, Mapping[str, Settings]],
     settings: Settings,
 ) -> str:
-    """Gives the settings that any variant sets what they are without a run, and then those of every
-    variant; so does with what has a meaning only beside what the run had. Else a variant that does
-    not set what another one does would be what the run was, and not what it is named.
+    """Gives what any variant sets the value that it has without a run, and so what had a sense only
+    beside the run's value; then what the study sets for all. Else a variant that does not set what
+    another one does would be what the run was, and not what it is named.
 
     Args:
       base: of a run; changed in place.
@@ -247,9 +247,9 @@ def _as_named(
     put(_unread(base) - unread)
     base.update_from_flattened_dict(dict(settings))
     replaced = ", ".join(
-        f"{name} is {after!r} (in the run {before[name]!r})"
+        f"{name} is {after!r} (in the run {before.get(name)!r})"
         for name, after in sorted(flat(base.to_dict()).items())
-        if before[name] != after and not _set_by_all(axes, name)
+        if before.get(name) != after and not _set_by_all(axes, name)
     )
     kept = f"All but what this study varies or sets is as in the run {run!r}."
     return f"{kept} Where no variant says otherwise, {replaced}." if replaced else kept

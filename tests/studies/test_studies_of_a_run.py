@@ -10,7 +10,7 @@ from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.studies.settings import flat
 from tests.stubs.root import ROOT
-from tests.studies.test_reading import problems, read, read_study
+from tests.studies.test_reading import problems, read, read_study, shared
 
 LABELS = ("anger", "disgust", "neutral")
 TALK = Dialogue("1", (Utterance("Ann", "Hi.", "anger"), Utterance("Ben", "Oh!", "disgust")))
@@ -132,6 +132,13 @@ def test_every_study_takes_a_run_or_says_that_it_takes_none(tmp_path):
         module = importlib.import_module(f"configs.studies.{name}")
         with pytest.raises(UserError, match="takes none of a run"):
             module.get_config(f"run={folder}")
+
+
+def test_a_setting_that_there_is_not_is_named_with_a_run_too(tmp_path):
+    run = a_run(tmp_path / "chats", {})
+    fields = shared(f"run={run}", settings={"evaluation.primry": "macro_f1"})
+    with pytest.raises(UserError, match=r"config\.evaluation\.primry: unknown key"):
+        read_study(fields, load=lambda _: CORPUS)
 
 
 @pytest.mark.parametrize("notes", ["a text", ["", "so"], [1]])
