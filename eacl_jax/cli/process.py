@@ -103,6 +103,31 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="orbax")
 
 
+class Once(logging.Filter):
+    """Lets each line about data through once: every run that reads a corpus repeats them."""
+
+    _DATA = ("eacl_jax.corpora.", "eacl_jax.data.", "eacl_jax.features.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is not of data, or was not told yet."""
+        if not record.name.startswith(self._DATA):
+            return True
+        line = f"{record.levelname}: {record.getMessage()}"
+        known = self.told(line)
+        self._told.add(line)
+        return not known
+
+    def told(self, line: str) -> bool:
+        """Whether a line about data, with its level, was told by this process."""
+        return line in self._told
+
+
 @contextlib.contextmanager
 def handling(handle: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """Has `handle` take signals to stop while the block runs, and afterwards who took them before.

@@ -57,9 +57,9 @@ def list_trials(search: Search, workdir: Path) -> Study:
     return outcome.conclude(search, found, workdir)
 
 
-def run(search: Search, workdir: Path, stop: StopRequest, since: float) -> Study:
+def run(search: Search, workdir: Path, stop: StopRequest, since: float, *, announce: bool) -> Study:
     """Runs the trials, and gives the study that ends the search."""
-    found = runner.run_search(search, workdir, stop=stop, since=since)
+    found = runner.run_search(search, workdir, stop=stop, since=since, announce=announce)
     return outcome.conclude(search, found, workdir)
 
 

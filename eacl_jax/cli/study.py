@@ -1,7 +1,7 @@
 """`eacl study`: many runs, one table."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,9 +73,12 @@ def study(
     if not dry_run:
         huge_pages.use_huge_pages()
     process.quiet_libraries()
+    once = process.Once()
     alone = dry_run or WORKER in os.environ
     with together.joined(together.OFF if alone else distributed):
-        _study(values, workdir, only=only, numbers=numbers, dry_run=dry_run, jobs=jobs)
+        _study(
+            values, workdir, only=only, numbers=numbers, dry_run=dry_run, jobs=jobs, told=once.told
+        )
 
 
 def _study(
@@ -86,6 +89,7 @@ def _study(
     numbers: Sequence[int] | None,
     dry_run: bool,
     jobs: int,
+    told: Callable[[str], bool],
 ) -> None:
     from eacl_jax.cli import compiled
     from eacl_jax.cli import distributed as together
@@ -123,13 +127,19 @@ def _study(
     since = 0.0
     if processes.is_main():
         since = claims.file_time(workdir / cells.CLAIMS) if mine is None else float(mine)
-    workers = Workers(0 if mine else jobs - 1, since)
+    workers = Workers(0 if mine else jobs - 1, since, told)
     try:
         with together.asking(workers), workers:
             if search is not None:
-                checked = searching.run(search, workdir, workers, since)
+                checked = searching.run(search, workdir, workers, since, announce=mine is None)
             done = runner.run_study(
-                checked, workdir, only=only, seeds=numbers, stop=workers, since=since
+                checked,
+                workdir,
+                only=only,
+                seeds=numbers,
+                stop=workers,
+                since=since,
+                announce=mine is None,
             )
     except Interrupted as stopped:
         if not processes.is_main():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import IO
 
 from eacl_jax.cli.distributed import WORKER
@@ -20,12 +21,14 @@ class Workers(StopRequest):
     manager.
     """
 
-    def __init__(self, number: int, since: float) -> None:
+    def __init__(self, number: int, since: float, told: Callable[[str], bool]) -> None:
         """Args:
         number: of workers, beside this process.
         since: when this command began, see `WORKER`.
+        told: whether this process has told a line, which is then not passed on.
         """
         super().__init__()
+        self._told = told
         self._number, self._since = number, since
         self._running: list[subprocess.Popen[str]] = []
         self._readers: list[threading.Thread] = []
@@ -54,7 +57,7 @@ class Workers(StopRequest):
             self._running.append(worker)
             assert worker.stdout is not None
             reader = threading.Thread(
-                target=_pass_on, args=(worker.stdout, f"[worker {number}] "), daemon=True
+                target=self._pass_on, args=(worker.stdout, f"[worker {number}] "), daemon=True
             )
             reader.start()
             self._readers.append(reader)
@@ -87,8 +90,8 @@ class Workers(StopRequest):
             with contextlib.suppress(OSError):
                 worker.send_signal(number)
 
-
-def _pass_on(stream: IO[str], prefix: str) -> None:
-    for line in stream:
-        with contextlib.suppress(OSError, ValueError):
-            print(f"{prefix}{line}", end="", flush=True)
+    def _pass_on(self, stream: IO[str], prefix: str) -> None:
+        for line in stream:
+            if not self._told(line.rstrip("\n")):
+                with contextlib.suppress(OSError, ValueError):
+                    print(f"{prefix}{line}", end="", flush=True)

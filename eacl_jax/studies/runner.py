@@ -64,6 +64,7 @@ def run_study(
     expiry: float = EXPIRY,
     since: float | None = None,
     poll: float = 2.0,
+    announce: bool = True,
 ) -> Outcome:
     """Runs a study's cells that are not complete, and waits for those that others run.
 
@@ -79,6 +80,7 @@ def run_study(
       expiry: see `Claims`.
       since: a cell that failed before this time of the file system is tried again; None: now.
       poll: seconds between two looks at cells that others run.
+      announce: whether to say first what is run.
 
     Raises:
       UserError: the folder is not this study's, or nothing is selected. What is wrong with one cell
@@ -113,6 +115,8 @@ def run_study(
         since=file_time(workdir / cells.CLAIMS) if since is None else since,
         poll=poll,
     )
+    if announce:
+        runner.announce()
     outcome = runner.run()
     together.dismiss()
     return outcome
@@ -168,9 +172,39 @@ class _Runner:
         self._busy: dict[Cell, float] = {}  # folders in use without a claim, and until when
         self._disk_known = self._waiting = False
 
+    def announce(self) -> None:
+        """Says what is run, and what of it there is."""
+        study, states = self._study, [self._state(cell) for cell in self._chosen]
+        counts = [
+            " x ".join(
+                [
+                    count(len(study.corpora), "corpus", "corpora"),
+                    count(len(study.variants), "variant"),
+                    count(len(study.seeds), "seed"),
+                ]
+            )
+        ]
+        if study.transfer:
+            counts.append("each also answers the other corpora")
+        if len(states) != len(study.cells):
+            counts.append(f"{len(states)} of them chosen")
+        for state, words in (
+            (State.COMPLETE, "complete"),
+            (State.BEGUN, "begun"),
+            (State.FAILED, "failed before, to be tried again"),
+        ):
+            if number := states.count(state):
+                counts.append(f"{number} {words}")
+        self._say(
+            f"study    {study.name}: {study.question}\nruns     {len(study.cells)}:"
+            f" {'; '.join(counts)}\nfolder   {self._workdir}\nscores   dev's, on which choices are"
+            " made; test's are in the tables at the end"
+        )
+        for note in study.notes:
+            self._say(f"note     {note}")
+
     def run(self) -> Outcome:
         """Until nothing is left."""
-        self._announce()
         while rest := self._rest():
             if self._stop.requested:
                 raise Interrupted(self._stop.number)
@@ -336,36 +370,6 @@ class _Runner:
                 if claim is not None:
                     cells.tidy(folder)
                     claim.close()
-
-    def _announce(self) -> None:
-        study, states = self._study, [self._state(cell) for cell in self._chosen]
-        counts = [
-            " x ".join(
-                [
-                    count(len(study.corpora), "corpus", "corpora"),
-                    count(len(study.variants), "variant"),
-                    count(len(study.seeds), "seed"),
-                ]
-            )
-        ]
-        if study.transfer:
-            counts.append("each also answers the other corpora")
-        if len(states) != len(study.cells):
-            counts.append(f"{len(states)} of them chosen")
-        for state, words in (
-            (State.COMPLETE, "complete"),
-            (State.BEGUN, "begun"),
-            (State.FAILED, "failed before, to be tried again"),
-        ):
-            if number := states.count(state):
-                counts.append(f"{number} {words}")
-        self._say(
-            f"study    {study.name}: {study.question}\nruns     {len(study.cells)}:"
-            f" {'; '.join(counts)}\nfolder   {self._workdir}\nscores   dev's, on which choices are"
-            " made; test's are in the tables at the end"
-        )
-        for note in study.notes:
-            self._say(f"note     {note}")
 
     def _line(self, cell: Cell, words: str, *, left: bool = False) -> None:
         rest = self._rest()

@@ -18,13 +18,20 @@ FIELDS = """question="Does it run?", comparisons=[["v1", "v0"]],
         axes={"x": {"v0": {}, "v1": {"loss.temperature": 1.1}}},"""
 # The command in a process of its own, with stand-ins for runs that take a while.
 SCRIPT = """
+import logging
+import os
 import sys
 sys.path.insert(0, {root!r})
+from eacl_jax.cli.distributed import WORKER
 from eacl_jax.studies import runner
 from tests.stubs.studies import Train
 whole = runner.run_study
 def run_study(*arguments, **options):
-    return whole(*arguments, train=Train(steps=4, pause=0.1), load=lambda _: None, poll=0.05,
+    logging.getLogger("eacl_jax.corpora.talk").warning("odd data")
+    logging.getLogger("eacl_jax.corpora.talk").warning("odd data")
+    logging.getLogger("eacl_jax.training").warning("odd run")
+    pause = 0.1 if WORKER in os.environ else {pause}
+    return whole(*arguments, train=Train(steps=4, pause=pause), load=lambda _: None, poll=0.05,
                  **options)
 runner.run_study = run_study
 from eacl_jax.cli.main import main
@@ -141,10 +148,10 @@ def test_a_mistake_in_the_file_is_reported_with_its_line(eacl, tmp_path, text, e
     assert done.errors.count("\n") == 1
 
 
-def start(file, workdir, *options):
-    """Begins the command in a process of its own."""
+def start(file, workdir, *options, pause=0.1):
+    """Begins the command in a process of its own; `pause` is seconds of its steps."""
     script = workdir.with_name("command.py")
-    script.write_text(SCRIPT.format(root=str(ROOT)))
+    script.write_text(SCRIPT.format(root=str(ROOT), pause=pause))
     return subprocess.Popen(
         [sys.executable, str(script), str(file), f"--workdir={workdir}", *options],
         stdout=subprocess.PIPE,
@@ -165,20 +172,25 @@ def wait_for(path, process, pattern):
 @pytest.mark.slow
 def test_two_processes_share_the_runs_stop_and_go_on(study_file, tmp_path):
     workdir = tmp_path / "study"
-    running = start(study_file, workdir, "--jobs=2")
-    wait_for(workdir, running, "cells/talk/v1/*/checkpoints/steps")
+    # A worker takes seconds to begin, in which the first is still to be at its first run.
+    running = start(study_file, workdir, "--jobs=2", pause=5)
+    for variant in ("v0", "v1"):
+        wait_for(workdir, running, f"cells/talk/{variant}/*/checkpoints/steps")
     running.send_signal(signal.SIGTERM)
     output = running.communicate(timeout=60)[0]
     assert running.returncode == 128 + signal.SIGTERM, output
     assert "run the same command again:\n  python " in output
     assert "--jobs=2" in output
+    assert "[worker 1] stopped by SIGTERM" in output
+    # What is known before the runs is told by the first process alone.
+    assert output.count("WARNING: odd data\n") == output.count("study    small: ") == 1
+    assert output.count("WARNING: odd run\n") == 2
     assert len(list(workdir.rglob("results.json"))) < 4  # the worker has stopped too
     assert not list(workdir.glob("cells/*/*/*/.running-*"))
 
     running = start(study_file, workdir, "--jobs=2")
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 0, output
-    assert "[worker 1] study    small" in output
     assert "runs: 4 complete, 0 failed." in output
     assert "overlap" not in {path.name for path in workdir.rglob("*")}
     results = [json.loads(each.read_text()) for each in workdir.rglob("results.json")]

@@ -48,13 +48,14 @@ def run_search(
     expiry: float = EXPIRY,
     since: float | None = None,
     poll: float = 2.0,
+    announce: bool = True,
 ) -> tuple[Trial, ...]:
     """Runs a search's trials that have not ended, and waits for those that others run.
 
     Args:
       search: checked.
       workdir: the study's folder; made if absent.
-      train, load, stop, console, expiry, poll: as of `studies.runner.run_study`.
+      train, load, stop, console, expiry, poll, announce: as of `studies.runner.run_study`.
       since: a trial that failed before this time of the file system, of something that may be
         mended, is tried again; None: now.
 
@@ -80,6 +81,8 @@ def run_search(
         since=file_time(workdir / cells.CLAIMS) if since is None else since,
         poll=poll,
     )
+    if announce:
+        searcher.announce()
     return searcher.run()
 
 
@@ -111,9 +114,22 @@ class _Searcher:
         """Which score of dev counts."""
         return self._search.measure
 
+    def announce(self) -> None:
+        """Says what is searched, and which trials there are."""
+        search, study = self._search, self._search.base
+        width = max(len(each.setting) for each in search.space)
+        space = "\n".join(f"         {each.setting:{width}}  {each.words}" for each in search.space)
+        found = self._trials()
+        self._say(
+            f"study    {study.name}: {study.question}\nsearch   {search.trials} trials on dev of"
+            f" {search.corpus}, seed {search.seed}, by {search.measure_words}"
+            + (f"; there are {trials.count_words(found)}" if found else "")
+            + f"\n{space}\nfolder   {self._workdir}\nscores   dev's; the trials' test scores choose"
+            " nothing and are not looked at"
+        )
+
     def run(self) -> tuple[Trial, ...]:
         """Until every trial has ended."""
-        self._announce()
         while rest := self._rest():
             if self._stop.requested:
                 raise Interrupted(self._stop.number)
@@ -302,19 +318,6 @@ class _Searcher:
                     claim.close()
         if self._claims.has(trials.DRAWING) and (drawing := self._claims.take(trials.DRAWING)):
             drawing.close()
-
-    def _announce(self) -> None:
-        search, study = self._search, self._search.base
-        width = max(len(each.setting) for each in search.space)
-        space = "\n".join(f"         {each.setting:{width}}  {each.words}" for each in search.space)
-        found = self._trials()
-        self._say(
-            f"study    {study.name}: {study.question}\nsearch   {search.trials} trials on dev of"
-            f" {search.corpus}, seed {search.seed}, by {search.measure_words}"
-            + (f"; there are {trials.count_words(found)}" if found else "")
-            + f"\n{space}\nfolder   {self._workdir}\nscores   dev's; the trials' test scores choose"
-            " nothing and are not looked at"
-        )
 
     def _line(self, trial: Trial) -> None:
         rest, total = self._rest(), self._search.trials
