@@ -11,7 +11,7 @@ from eacl_jax.dialogue import count, counted
 from eacl_jax.model.calibration import FITS
 from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.prediction import ALONE
-from eacl_jax.recognizer.scoring import Scores
+from eacl_jax.recognizer.scoring import Evaluation
 
 _CONFUSIONS = 10
 DASH = "–"
@@ -20,7 +20,7 @@ DASH = "–"
 
 def print_scores(
     name: str,
-    scores: Scores,
+    scores: Evaluation,
     console: Console,
     *,
     on_long: OnLong = "cut",
@@ -109,7 +109,7 @@ def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:
     return f"labels an utterance: {'; '.join(parts)}"
 
 
-def _labels(scores: Scores) -> Table:
+def _labels(scores: Evaluation) -> Table:
     table = Table()
     for column in ("label", "precision", "recall", "F1", "annotated", "answered"):
         table.add_column(column, justify="left" if column == "label" else "right")
@@ -124,7 +124,7 @@ def _labels(scores: Scores) -> Table:
     return table
 
 
-def _print_confusions(scores: Scores, console: Console) -> None:
+def _print_confusions(scores: Evaluation, console: Console) -> None:
     """The confusion matrix where it fits, else the most frequent confusions; with several labels
     which are answered where a label is annotated.
     """
@@ -162,7 +162,7 @@ def _print_confusions(scores: Scores, console: Console) -> None:
     console.print(table)
 
 
-def _calibration(scores: Scores) -> str:
+def _calibration(scores: Evaluation) -> str:
     if scores.confidence is None:
         return (
             "calibration: a label's probability and how often it is annotated differ by"

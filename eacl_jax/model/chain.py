@@ -42,18 +42,18 @@ class Chain:
     decoding: Decoding = "viterbi"
 
     @property
-    def scores(self) -> "Scores":
+    def potentials(self) -> "Potentials":
         """As arrays."""
         rows = [[*self.other.values()], [*self.same.values()]]
-        return Scores(np.asarray(self.start, np.float64), np.asarray(rows, np.float64))
+        return Potentials(np.asarray(self.start, np.float64), np.asarray(rows, np.float64))
 
     def whole(
         self, unary: Float[np.ndarray, "N C"], turns: "Turns"
     ) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N C"]]:
         """The answers to whole dialogues, and the `log_marginals` of their utterances."""
-        found = log_marginals(unary, turns, self.scores)
+        found = log_marginals(unary, turns, self.potentials)
         if self.decoding == "viterbi":
-            return viterbi(unary, turns, self.scores), found
+            return viterbi(unary, turns, self.potentials), found
         return found.argmax(axis=1), found
 
     def after(self, probability: Sequence[float], *, same: bool) -> Float[np.ndarray, " C"]:
@@ -65,22 +65,22 @@ class Chain:
           same: whether its speaker goes on.
         """
         known = np.log(np.maximum(probability, _LEAST))
-        return np.logaddexp.reduce(known[:, None] + self.scores.transitions[int(same)], axis=0)
+        return np.logaddexp.reduce(known[:, None] + self.potentials.transitions[int(same)], axis=0)
 
 
-class Scores(NamedTuple):
+class Potentials(NamedTuple):
     """The parameters: [C], and [2, C, C], another speaker first; rows come before columns."""
 
     start: Float[np.ndarray, " C"]
     transitions: Float[np.ndarray, "2 C C"]
 
     @classmethod
-    def zero(cls, count: int) -> "Scores":
+    def zero(cls, count: int) -> "Potentials":
         """Of so many labels: each utterance alone."""
         return cls(np.zeros(count), np.zeros((2, count, count)))
 
     @classmethod
-    def of(cls, flat: Float[np.ndarray, " P"], count: int) -> "Scores":
+    def of(cls, flat: Float[np.ndarray, " P"], count: int) -> "Potentials":
         """From `flat`."""
         return cls(flat[:count], flat[count:].reshape(2, count, count))
 
@@ -128,21 +128,23 @@ class Turns(NamedTuple):
 
 
 def forward(
-    unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
 ) -> Float[np.ndarray, "N C"]:
     """Log of the summed weight of all beginnings that end in each label at each utterance."""
     alpha = np.array(unary, np.float64)
     for t, rows in enumerate(turns.steps):
         if not t:
-            alpha[rows] += scores.start
+            alpha[rows] += potentials.start
             continue
         before = alpha[turns.steps[t - 1][: len(rows)], :, None]
-        alpha[rows] += np.logaddexp.reduce(before + scores.transitions[turns.same[rows]], axis=1)
+        alpha[rows] += np.logaddexp.reduce(
+            before + potentials.transitions[turns.same[rows]], axis=1
+        )
     return alpha
 
 
 def backward(
-    unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
 ) -> Float[np.ndarray, "N C"]:
     """Log of the summed weight of all continuations after each label at each utterance."""
     beta = np.zeros(unary.shape)
@@ -150,34 +152,36 @@ def backward(
         rows = turns.steps[t]
         after = (unary[rows] + beta[rows])[:, None, :]
         beta[turns.steps[t - 1][: len(rows)]] = np.logaddexp.reduce(
-            scores.transitions[turns.same[rows]] + after, axis=2
+            potentials.transitions[turns.same[rows]] + after, axis=2
         )
     return beta
 
 
 def log_marginals(
-    unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
 ) -> Float[np.ndarray, "N C"]:
     """Log probabilities of each utterance's labels, given all of its dialogue."""
-    return _normalized(forward(unary, turns, scores) + backward(unary, turns, scores))
+    return _normalized(forward(unary, turns, potentials) + backward(unary, turns, potentials))
 
 
 def log_filtered(
-    unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
 ) -> Float[np.ndarray, "N C"]:
     """Log probabilities of each utterance's labels, given the utterances up to it."""
-    return _normalized(forward(unary, turns, scores))
+    return _normalized(forward(unary, turns, potentials))
 
 
-def viterbi(unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores) -> Int[np.ndarray, " N"]:
+def viterbi(
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
+) -> Int[np.ndarray, " N"]:
     """The most probable sequence of labels of each dialogue; of equal ones the first labels."""
     best, came = np.array(unary, np.float64), np.zeros(unary.shape, int)
     for t, rows in enumerate(turns.steps):
         if not t:
-            best[rows] += scores.start
+            best[rows] += potentials.start
             continue
         before = best[turns.steps[t - 1][: len(rows)], :, None]
-        reached = before + scores.transitions[turns.same[rows]]
+        reached = before + potentials.transitions[turns.same[rows]]
         came[rows] = reached.argmax(axis=1)
         best[rows] += reached.max(axis=1)
     found = best.argmax(axis=1)
@@ -191,22 +195,22 @@ def log_likelihood(
     unary: Float[np.ndarray, "N C"],
     gold: Int[np.ndarray, " N"],
     turns: Turns,
-    scores: Scores,
-) -> tuple[float, Scores]:
+    potentials: Potentials,
+) -> tuple[float, Potentials]:
     """Log probability of the annotated labels, summed over dialogues, and its gradient.
 
     Args:
       unary: of all utterances; rows of zeros where an utterance has none.
       gold: label indices; -1 where an utterance is not annotated: its label is summed out.
       turns: of the dialogues.
-      scores: where.
+      potentials: where.
     """
     known = np.where(
         (gold[:, None] < 0) | (gold[:, None] == np.arange(unary.shape[1])), unary, -np.inf
     )
-    constrained, expected_constrained = _partition(known, turns, scores)
-    free, expected_free = _partition(unary, turns, scores)
-    gradient = Scores(
+    constrained, expected_constrained = _partition(known, turns, potentials)
+    free, expected_free = _partition(unary, turns, potentials)
+    gradient = Potentials(
         expected_constrained.start - expected_free.start,
         expected_constrained.transitions - expected_free.transitions,
     )
@@ -214,13 +218,13 @@ def log_likelihood(
 
 
 def _partition(
-    unary: Float[np.ndarray, "N C"], turns: Turns, scores: Scores
-) -> tuple[float, Scores]:
+    unary: Float[np.ndarray, "N C"], turns: Turns, potentials: Potentials
+) -> tuple[float, Potentials]:
     """Log of the summed weight of all sequences, summed over dialogues, and how often each start
     and transition is expected.
     """
-    alpha, beta = forward(unary, turns, scores), backward(unary, turns, scores)
-    expected = Scores.zero(unary.shape[1])
+    alpha, beta = forward(unary, turns, potentials), backward(unary, turns, potentials)
+    expected = Potentials.zero(unary.shape[1])
     total = 0.0
     for t, rows in enumerate(turns.steps):
         weight = alpha[rows] + beta[rows]
@@ -231,7 +235,7 @@ def _partition(
             continue
         before = alpha[turns.steps[t - 1][: len(rows)], :, None]
         same = turns.same[rows]
-        pairs = before + scores.transitions[same] + (unary[rows] + beta[rows])[:, None, :]
+        pairs = before + potentials.transitions[same] + (unary[rows] + beta[rows])[:, None, :]
         np.add.at(expected.transitions, same, np.exp(pairs - whole[:, None, None]))
     return total, expected
 
@@ -242,7 +246,7 @@ def fit(
     turns: Turns,
     *,
     penalty: float,
-) -> Scores:
+) -> Potentials:
     """The scores that make annotated dialogues likeliest, less `penalty / 2` times the sum of their
     squares, which draws them towards answering each utterance alone.
 
@@ -257,11 +261,11 @@ def fit(
     count = unary.shape[1]
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = log_likelihood(unary, gold, turns, Scores.of(at, count))
+        value, gradient = log_likelihood(unary, gold, turns, Potentials.of(at, count))
         return penalty / 2 * float(at @ at) - value, penalty * at - gradient.flat
 
-    start = Scores.zero(count).flat
-    return Scores.of(minimize(loss, start, jac=True, method="L-BFGS-B").x, count)
+    start = Potentials.zero(count).flat
+    return Potentials.of(minimize(loss, start, jac=True, method="L-BFGS-B").x, count)
 
 
 def log_unary(

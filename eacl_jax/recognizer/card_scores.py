@@ -6,7 +6,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain, table
-from eacl_jax.recognizer.results import Abstention, Baseline, Scores, StageScores
+from eacl_jax.recognizer.results import Abstention, Baseline, SplitScores, StageScores
 
 _SCORED, _DASH = ("dev", "test"), "–"
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
@@ -77,7 +77,7 @@ def scores_section(facts: Facts, derived: str) -> str:
     )
 
 
-def _of_label(scores: Scores, label: str, annotated: int) -> str:
+def _of_label(scores: SplitScores, label: str, annotated: int) -> str:
     """F1 of a label of which a split has so many utterances."""
     f1 = scores.f1(label)
     # Earlier versions did not write how often a label was answered.

@@ -29,7 +29,7 @@ from eacl_jax.recognizer.programs import (
 )
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.runtime import in_jax
-from eacl_jax.recognizer.scoring import Scores, Tally
+from eacl_jax.recognizer.scoring import Evaluation, Tally
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ def _scores(
     recognizer: EmotionRecognizer,
     represent: Callable[[Sequence[Any]], np.ndarray],
     dialogues: Sequence[Dialogue],
-) -> tuple[Scores, list[tuple[str, ...]]]:
+) -> tuple[Evaluation, list[tuple[str, ...]]]:
     """Scores, and all answers."""
     utterances = utterances_of(dialogues)
     examples = recognizer.examples(dialogues)
@@ -282,7 +282,8 @@ def _scores(
 
 
 def _cost(
-    before: tuple[Scores, list[tuple[str, ...]]], after: tuple[Scores, list[tuple[str, ...]]]
+    before: tuple[Evaluation, list[tuple[str, ...]]],
+    after: tuple[Evaluation, list[tuple[str, ...]]],
 ) -> Cost:
     (old, old_answers), (new, new_answers) = before, after
     differ = [set(a) != set(b) for a, b in zip(old_answers, new_answers, strict=True)]
@@ -300,6 +301,6 @@ def _cost(
     )
 
 
-def _held(scores: Scores) -> float | None:
+def _held(scores: Evaluation) -> float | None:
     """See `Cost`."""
     return None if scores.sets is None else scores.sets[SHOWN_COVERAGES[0]]["coverage"]

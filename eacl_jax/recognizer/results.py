@@ -11,10 +11,10 @@ from eacl_jax.files.records import bounded, build, plain
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scores:
+class SplitScores:
     """Of a split; see `metrics.summarize`, and `metrics.summarize_several` where an utterance may
     have several labels. `support`, `answered`: by label, how many utterances have it and were
-    answered it; None in files of earlier versions. Of a label with neither there is no F1, and
+    answered it; None where it is not known. Of a label with neither there is no F1, and
     `per_class_f1` has 0 for it. `levels`: of coarser taxonomies, by their names.
     """
 
@@ -67,8 +67,8 @@ class StageScores:
     """
 
     best_epoch: int = bounded(at_least=0)
-    dev: Scores
-    test: Scores
+    dev: SplitScores
+    test: SplitScores
     calibration: Calibration
     mean_of: tuple[int, ...] | None = bounded(None, at_least=1)
 
@@ -85,8 +85,8 @@ class Baseline:
     """Of always answering one label."""
 
     label: str
-    dev: Scores
-    test: Scores
+    dev: SplitScores
+    test: SplitScores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,8 +152,8 @@ class Removed:
       worse: how many were right and are wrong.
     """
 
-    dev: Scores
-    test: Scores
+    dev: SplitScores
+    test: SplitScores
     changed: dict[str, int] = bounded(at_least=0)
     better: dict[str, int] = bounded(at_least=0)
     worse: dict[str, int] = bounded(at_least=0)
@@ -204,8 +204,8 @@ class ModalitiesResults:
 class OfSplits:
     """Scores by split."""
 
-    dev: Scores
-    test: Scores
+    dev: SplitScores
+    test: SplitScores
 
 
 @dataclasses.dataclass(frozen=True)

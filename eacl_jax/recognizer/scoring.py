@@ -17,7 +17,7 @@ from eacl_jax.recognizer.prediction import Prediction
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class Evaluation:
     """Scores of answers, in percent.
 
     Attributes:
@@ -133,7 +133,7 @@ class Tally:
         excluded_label: str = "",
         levels: Levels | None = None,
         sets: LabelSets | None = None,
-    ) -> Scores:
+    ) -> Evaluation:
         """The scores of all that was counted.
 
         Args:
@@ -188,7 +188,7 @@ class Tally:
         surest = (
             None if self._several else surest_right(probabilities[answers], targets == answered)
         )
-        return Scores(
+        return Evaluation(
             labels=labels,
             dialogues=self._dialogues,
             utterances=len(gold),

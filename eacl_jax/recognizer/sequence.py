@@ -52,7 +52,7 @@ def fit_temperature(
 
     def likelihood(temperature: float) -> float:
         unary = log_unary(probabilities(scores, temperature))
-        return float(log_marginals(unary, turns, chain.scores)[rows, gold[rows]].sum())
+        return float(log_marginals(unary, turns, chain.potentials)[rows, gold[rows]].sum())
 
     return likeliest_temperature(likelihood, near=near)
 
@@ -67,7 +67,7 @@ def after(chain: Chain, before: Prediction | None, alone: Prediction) -> Predict
     """
     reached = log_unary(np.array([*alone.probabilities.values()]))
     if before is None:
-        reached = reached + chain.scores.start
+        reached = reached + chain.potentials.start
     else:
         known, same = [*before.probabilities.values()], before.speaker == alone.speaker
         reached = reached + chain.after(known, same=same)

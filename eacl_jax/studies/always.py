@@ -5,17 +5,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eacl_jax.studies.answered import Answered
 from eacl_jax.studies.definition import ALWAYS
 from eacl_jax.studies.gather import CellResult
+from eacl_jax.studies.seed_answers import SeedAnswers
 
 
-def constant_answers(cells: Sequence[CellResult]) -> list[Answered]:
+def constant_answers(cells: Sequence[CellResult]) -> list[SeedAnswers]:
     """Answers on test of always giving the label that is most frequent in training, once a corpus
     and seed of the complete runs: those of the corpus' variant that has most of them, the first of
     several, since variants may be tested on other dialogues.
     """
-    found: dict[tuple[str, int], Answered] = {}
+    found: dict[tuple[str, int], SeedAnswers] = {}
     runs: dict[str, Counter[str]] = {}
     for each in cells:
         runs.setdefault(each.cell.corpus, Counter())[each.cell.variant] += 1
@@ -32,7 +32,7 @@ def constant_answers(cells: Sequence[CellResult]) -> list[Answered]:
         if test.gold.ndim == 2:
             answers = np.zeros_like(test.gold)
             answers[:, number] = True
-        found[each.cell.corpus, each.cell.seed] = Answered(
+        found[each.cell.corpus, each.cell.seed] = SeedAnswers(
             each.cell.corpus,
             ALWAYS,
             each.cell.seed,

@@ -7,13 +7,13 @@ import numpy as np
 
 from eacl_jax.config import Stage
 from eacl_jax.studies import statistics
-from eacl_jax.studies.answered import Answered, drawn_by_seed
 from eacl_jax.studies.definition import Side, Study
+from eacl_jax.studies.seed_answers import SeedAnswers, drawn_by_seed
 from eacl_jax.studies.table import Comparison
 
 
 def compare(
-    study: Study, groups: Mapping[tuple[str, str, str], list[Answered]]
+    study: Study, groups: Mapping[tuple[str, str, str], list[SeedAnswers]]
 ) -> tuple[Comparison, ...]:
     """Every comparison of the study, on every corpus, by every measure: variants are read against
     the first variant and stage two against stage one, whichever way the study names them.
@@ -71,7 +71,7 @@ def _pair(
     corpus: str,
     sides: tuple[Side, Side],
     measure: str,
-    groups: Mapping[tuple[str, str, str], list[Answered]],
+    groups: Mapping[tuple[str, str, str], list[SeedAnswers]],
 ) -> Comparison:
     names, group = [], []
     for side in sides:

@@ -71,8 +71,8 @@ class Study:
       seeds: of every variant.
       cells: every corpus x variant x seed.
       comparisons: pairs of sides, each compared on every corpus.
-      measures: keys of `Scores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the one
-        that counts.
+      measures: keys of `SplitScores` (weighted_f1, macro_f1, accuracy, micro_f1), the first is the
+        one that counts.
       pairs: of labels that are similar emotions; those that a corpus lacks do not count there.
       transfer: with how many examples a label runs also answer the other corpora, 0: from words
         alone; empty: they do not.

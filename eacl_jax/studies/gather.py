@@ -13,13 +13,13 @@ from eacl_jax.config import Stage
 from eacl_jax.errors import UserError
 from eacl_jax.recognizer.results import Results
 from eacl_jax.studies import statistics
-from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.comparing import compare
 from eacl_jax.studies.computed import computed_elsewhere
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.pairs import MEASURES, PAIRS_F1, pairs_among
 from eacl_jax.studies.same_answers import same_answers
 from eacl_jax.studies.scoring import LABEL_SCORES
+from eacl_jax.studies.seed_answers import SeedAnswers, estimates
 from eacl_jax.studies.similar import Similar, similar, smallest_angle
 from eacl_jax.studies.table import CostMeans, LabelScores, Row, Table
 from eacl_jax.training import run_folder
@@ -79,7 +79,7 @@ def gather(
     failed: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
     *,
-    answers: Sequence[Answered] = (),
+    answers: Sequence[SeedAnswers] = (),
 ) -> Table:
     """Gathers what is there: a study need not be complete.
 
@@ -101,7 +101,7 @@ def gather(
                 f"study {study.name}: there is no measure {measure!r}; measures are"
                 f" {', '.join(MEASURES)}."
             )
-    groups: dict[tuple[str, str, str], list[Answered]] = {}
+    groups: dict[tuple[str, str, str], list[SeedAnswers]] = {}
     rows: list[Row] = []
     for corpus in study.corpora:
         for variant in study.variants:
@@ -152,7 +152,7 @@ def gather(
     )
 
 
-def row_of_answers(answers: Sequence[Answered], *, planned: int) -> Row:
+def row_of_answers(answers: Sequence[SeedAnswers], *, planned: int) -> Row:
     """A row of answers that no stage of a run gave, one of `answers` a seed, of one corpus and
     variant.
 
@@ -184,9 +184,9 @@ def chosen_on(cell: Cell) -> str:
     return "test" if cell.config.compat.select_on_test else "dev"
 
 
-def _answered(study: Study, run: CellResult, split: str, stage: Stage) -> Answered:
+def _answered(study: Study, run: CellResult, split: str, stage: Stage) -> SeedAnswers:
     cell, of = run.cell, run.outputs.splits[split]
-    return Answered(
+    return SeedAnswers(
         cell.corpus,
         cell.variant,
         cell.seed,
@@ -205,7 +205,7 @@ def _answered(study: Study, run: CellResult, split: str, stage: Stage) -> Answer
 def _row_of_runs(
     study: Study,
     runs: Sequence[CellResult],
-    test: list[Answered],
+    test: list[SeedAnswers],
     stage: Stage,
 ) -> Row:
     cell, labels = runs[0].cell, runs[0].outputs.labels
@@ -249,7 +249,7 @@ def _row_of_runs(
     )
 
 
-def _common(splits: Mapping[str, Sequence[Answered]]) -> dict[str, Any]:
+def _common(splits: Mapping[str, Sequence[SeedAnswers]]) -> dict[str, Any]:
     """What a row of runs and one of answers that no stage gave have in common."""
     test = splits["test"]
     first, support = test[0], test[0].support

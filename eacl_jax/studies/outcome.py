@@ -64,17 +64,17 @@ def write_results(
     """
     # They import matplotlib and scikit-learn, for which a list of cells should not wait.
     from eacl_jax.studies.always import constant_answers
-    from eacl_jax.studies.answered import Answered
     from eacl_jax.studies.before import readouts_before
     from eacl_jax.studies.gather import CellResult, gather, read_cell
     from eacl_jax.studies.page import write_page
+    from eacl_jax.studies.seed_answers import SeedAnswers
     from eacl_jax.studies.table import write_study
     from eacl_jax.studies.tables import write_tables
     from eacl_jax.studies.transfers import read_transfers
 
     found = find(study, workdir)
     read: list[CellResult] = []
-    transferred: list[Answered] = []
+    transferred: list[SeedAnswers] = []
     unread: dict[Cell, Failure] = {}
     before = readouts_before(study, found.complete, workdir) if study.before else {}
     for cell in found.complete:

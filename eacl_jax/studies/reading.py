@@ -53,7 +53,7 @@ def read_study(
         `corpora`: settings by dotted name, by corpus. `axes`: the same, by axis and value; a
         variant is one value of each axis. `seeds`. `comparisons`: pairs of sides, each "VARIANT" or
         "VARIANT @ stage one"; also what `targets.transfer_name` gives. `measures`: keys of
-        `Scores`. `pairs`: of labels that are similar emotions; the paper's if not given.
+        `SplitScores`. `pairs`: of labels that are similar emotions; the paper's if not given.
         `transfer`: with how many examples a label, 0 for words alone, runs also answer
         the other corpora. `before`: whether similar emotions are also compared before training.
         `always`: whether always giving the most frequent label is a row too, which comparisons may

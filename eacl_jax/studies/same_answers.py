@@ -7,13 +7,13 @@ import numpy as np
 
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import count
-from eacl_jax.studies.answered import Answered
 from eacl_jax.studies.definition import Study
+from eacl_jax.studies.seed_answers import SeedAnswers
 
 
 def same_answers(
     study: Study,
-    groups: Mapping[tuple[str, str, str], list[Answered]],
+    groups: Mapping[tuple[str, str, str], list[SeedAnswers]],
     most_frequent: Mapping[tuple[str, str], str],
 ) -> list[str]:
     """A note for each pair of variants whose answers are the same: their settings differ, and what
@@ -56,14 +56,14 @@ def same_answers(
     return notes
 
 
-def _changed(first: Mapping[int, Answered], second: Mapping[int, Answered]) -> str:
+def _changed(first: Mapping[int, SeedAnswers], second: Mapping[int, SeedAnswers]) -> str:
     """Of two variants with the same answers: what their scores of labels say."""
     pairs = [(first[seed].scores, second[seed].scores) for seed in first]
     same = all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
     return "nothing" if same else "no answer"
 
 
-def _always(found: Answered, label: str) -> bool:
+def _always(found: SeedAnswers, label: str) -> bool:
     """Whether every answer is the label, and nothing else."""
     often = found.answered
     return bool(often[found.labels.index(label)] == len(found.gold) == often.sum())

@@ -63,7 +63,7 @@ def similar(
     Args:
       labels: the C labels.
       pair: two of them.
-      gold, answers: of the split's utterances; see `Answered`.
+      gold, answers: of the split's utterances; see `SeedAnswers`.
       scores: of the labels.
       anchors: C k, the k of a label side by side.
       representations: of the utterances.

@@ -24,10 +24,10 @@ from eacl_jax.dialogue import Corpus, Dialogue
 from eacl_jax.errors import UserError
 from eacl_jax.files.whole import write_bytes
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.studies.answered import Answered
 from eacl_jax.studies.cells import MODEL, transfer_file
 from eacl_jax.studies.definition import Cell, Transfer
 from eacl_jax.studies.gather import chosen_on
+from eacl_jax.studies.seed_answers import SeedAnswers
 from eacl_jax.training.answers import dialogue_numbers
 from eacl_jax.training.loop import Interrupted, StopRequest
 from eacl_jax.training.outputs import labels_of
@@ -149,7 +149,7 @@ def draw(dialogues: Sequence[Dialogue], examples: int, seed: Sequence[int]) -> l
     ]
 
 
-def read_transfers(cell: Cell, folder: Path) -> list[Answered]:
+def read_transfers(cell: Cell, folder: Path) -> list[SeedAnswers]:
     """What a complete cell answered beside its corpus.
 
     Raises:
@@ -158,7 +158,7 @@ def read_transfers(cell: Cell, folder: Path) -> list[Answered]:
     return [_read(cell, transfer, transfer_file(folder, transfer)) for transfer in cell.transfers]
 
 
-def _read(cell: Cell, transfer: Transfer, file: Path) -> Answered:
+def _read(cell: Cell, transfer: Transfer, file: Path) -> SeedAnswers:
     try:
         with safe_open(file, framework="numpy") as opened:
             labels = tuple(json.loads(opened.metadata()["labels"]))
@@ -170,7 +170,7 @@ def _read(cell: Cell, transfer: Transfer, file: Path) -> Answered:
             f"{file} is missing or damaged ({error}); delete it, and the study's command trains"
             " and answers again."
         ) from error
-    return Answered(
+    return SeedAnswers(
         transfer.target,
         transfer.variant,
         cell.seed,

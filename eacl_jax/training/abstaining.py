@@ -10,12 +10,12 @@ from eacl_jax.model.abstention import (
 )
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.recognizer.results import Abstention, SelectiveScores, SetScores
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 
 
 def abstention(
-    experiment: Experiment, answered: Answered
+    experiment: Experiment, answered: StageAnswers
 ) -> tuple[LabelSets | None, Abstention | None]:
     """Sets of labels as dev has them, and what they and leaving the unsure unanswered give on test;
     neither where an utterance may have several labels.

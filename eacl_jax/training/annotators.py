@@ -14,13 +14,13 @@ from eacl_jax.config import Stage
 from eacl_jax.corpora.agreement import agreement_of
 from eacl_jax.model.task import annotated, shares
 from eacl_jax.recognizer.results import AgainstAnnotators, Agreement, Annotators, Stratum
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SCORED_SPLITS
 
 
 def compare_with_annotators(
-    experiment: Experiment, answered: Mapping[Stage, Answered]
+    experiment: Experiment, answered: Mapping[Stage, StageAnswers]
 ) -> Annotators | None:
     """What goes into `results.json` of annotators; None where no utterance has two.
 
@@ -47,7 +47,9 @@ def compare_with_annotators(
     return Annotators(agreement=agreement, **stages)
 
 
-def _against(experiment: Experiment, split: str, answered: Answered) -> AgainstAnnotators | None:
+def _against(
+    experiment: Experiment, split: str, answered: StageAnswers
+) -> AgainstAnnotators | None:
     """None where the utterances with two annotators have no label that stands."""
     dialogues = experiment.corpus.splits[split]
     given = [utterance.annotations or () for utterance in annotated(dialogues)]
@@ -69,7 +71,7 @@ def _against(experiment: Experiment, split: str, answered: Answered) -> AgainstA
 
 
 def _stratum(
-    experiment: Experiment, split: str, answered: Answered, rows: Bool[np.ndarray, " N"]
+    experiment: Experiment, split: str, answered: StageAnswers, rows: Bool[np.ndarray, " N"]
 ) -> Stratum:
     scores: dict[str, Any] = {}
     if rows.any():

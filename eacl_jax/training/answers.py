@@ -53,7 +53,7 @@ def calibrate(
 
 
 @dataclasses.dataclass(frozen=True)
-class Answered:
+class StageAnswers:
     """What a stage's anchors answered.
 
     Attributes:
@@ -84,7 +84,7 @@ def answer(
     anchors: np.ndarray,
     near: Affine | None = None,
     biases: tuple[float, ...] = (),
-) -> Answered:
+) -> StageAnswers:
     """What anchors answer on dev and test, from these splits' representations. `near`, `biases`:
     see `deciding.fitted`.
     """
@@ -108,7 +108,7 @@ def answer(
         if answering.offsets
         else None
     )
-    return Answered(answering, scores, answers, found, without)
+    return StageAnswers(answering, scores, answers, found, without)
 
 
 def dialogue_numbers(examples: Sequence[Example]) -> Int[np.ndarray, " N"]:
@@ -124,7 +124,7 @@ def outputs_of(
     experiment: Experiment,
     representations: np.ndarray,
     anchors: Mapping[str, np.ndarray],
-    answered: Mapping[Stage, Answered],
+    answered: Mapping[Stage, StageAnswers],
 ) -> Outputs:
     """What a run keeps for others to compare.
 

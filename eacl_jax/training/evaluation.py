@@ -27,7 +27,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.model.task import Levels, SeveralLabels, SingleLabel, Task
 from eacl_jax.recognizer.locate import OF_MODEL
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.recognizer.results import Scores
+from eacl_jax.recognizer.results import SplitScores
 from eacl_jax.training import run_folder
 from eacl_jax.training.recording import say
 from eacl_jax.training.sequence import in_sequence
@@ -145,14 +145,13 @@ def print_scores(
             values = (f"{each['levels'][level][name]:.2f}" for each in scores.values())
             table.add_row(Text(f"{level}: {title(name)}"), *values)
     console.print(table)
-    console.print(_labels({stage: Scores(**values) for stage, values in scores.items()}))
+    console.print(_labels({stage: SplitScores(**values) for stage, values in scores.items()}))
     try:
         results = run_folder.read_results(local.here(run, "run", wanted=OF_MODEL))
     except UserError as error:
         say(console, f"not compared with {run_folder.RESULTS}: {error}")
         return
     if split in ("dev", "test"):
-        # Those of earlier versions say less.
         same = all(
             scores[stage].get(name) == value
             for stage in scores
@@ -161,7 +160,7 @@ def print_scores(
         say(console, f"{'the same as' if same else 'not the same as'} {run_folder.RESULTS}")
 
 
-def _labels(scores: Mapping[str, Scores]) -> Table:
+def _labels(scores: Mapping[str, SplitScores]) -> Table:
     """F1 of each label by stage, a dash where there is nothing to score, and the counts beside."""
     table = Table()
     table.add_column("")

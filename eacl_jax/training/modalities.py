@@ -16,9 +16,9 @@ from eacl_jax.dialogue import SPLITS, Utterance
 from eacl_jax.features.modality import has_known
 from eacl_jax.features.words import described
 from eacl_jax.model.task import annotated
-from eacl_jax.recognizer.results import ModalitiesResults, ModalityResults, Removed, Scores
+from eacl_jax.recognizer.results import ModalitiesResults, ModalityResults, Removed, SplitScores
 from eacl_jax.training import outputs
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.sequence import in_sequence
 from eacl_jax.training.stage import score
@@ -73,7 +73,7 @@ def leave_out(experiment: Experiment, params: Any) -> LeftOut | None:
 
 
 def compare_modalities(
-    experiment: Experiment, left_out: LeftOut | None, answered: Answered, anchors: np.ndarray
+    experiment: Experiment, left_out: LeftOut | None, answered: StageAnswers, anchors: np.ndarray
 ) -> ModalitiesResults | None:
     """What goes into `results.json` of modalities; None where the model reads no features.
 
@@ -127,9 +127,9 @@ def _without(experiment: Experiment, split: str, removed: Collection[str]) -> Se
 
 
 def _removed(
-    experiment: Experiment, answered: Answered, anchors: np.ndarray, reps: Reps
+    experiment: Experiment, answered: StageAnswers, anchors: np.ndarray, reps: Reps
 ) -> Removed:
-    found: dict[str, Scores] = {}
+    found: dict[str, SplitScores] = {}
     counts: dict[str, dict[str, int]] = {"changed": {}, "better": {}, "worse": {}}
     for split in outputs.SCORED_SPLITS:
         cosines = answered.answering.cosines(reps[split], anchors)
@@ -140,7 +140,7 @@ def _removed(
                 answered.calibration.temperature,
             )
             answers, scores = in_sequence(answered.chain, dialogues, scores, temperature)
-        found[split] = Scores(**score(experiment, split, answers, scores))
+        found[split] = SplitScores(**score(experiment, split, answers, scores))
         gold, before = experiment.gold(split), answered.answers[split]
         right, was_right = _equal(answers, gold), _equal(before, gold)
         counts["changed"][split] = int((~_equal(answers, before)).sum())

@@ -24,7 +24,7 @@ from eacl_jax.recognizer.lora_folder import save_lora
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.results import Results
 from eacl_jax.training.abstaining import abstention
-from eacl_jax.training.answers import Answered, answer
+from eacl_jax.training.answers import StageAnswers, answer
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.modalities import LeftOut, compare_modalities
 from eacl_jax.training.recording import MetricsLog
@@ -50,7 +50,7 @@ class Finished:
 
     stages: Mapping[Stage, StageResult]
     reps: Mapping[str, Float[np.ndarray, "N m"]]
-    answered: Mapping[Stage, Answered]
+    answered: Mapping[Stage, StageAnswers]
     sets: LabelSets | None
     results: Results
 
@@ -132,7 +132,7 @@ def _write_report(experiment: Experiment, workdir: Path, finished: Finished) -> 
     )
 
 
-def _of_several(answered: Answered) -> dict[str, Any]:
+def _of_several(answered: StageAnswers) -> dict[str, Any]:
     """What the report shows of how several labels are decided; nothing of one."""
     answering = answered.answering
     if not isinstance(answering, SeveralAnswering):
@@ -173,7 +173,7 @@ def _recognizer(experiment: Experiment, finished: Finished) -> EmotionRecognizer
     )
 
 
-def _by_stage(answered: Mapping[Stage, Answered]) -> dict[str, Any]:
+def _by_stage(answered: Mapping[Stage, StageAnswers]) -> dict[str, Any]:
     """The fields of `Settings` that say how each stage's anchors answer."""
     return {
         "calibration": {

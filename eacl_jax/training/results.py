@@ -18,12 +18,12 @@ from eacl_jax.recognizer.results import (
     ModalitiesResults,
     Removed,
     Results,
-    Scores,
     SequenceResults,
+    SplitScores,
     StageScores,
 )
 from eacl_jax.training.annotators import compare_with_annotators
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SCORED_SPLITS
 from eacl_jax.training.stage import HEADLINE, OF_SEVERAL, StageResult, score
@@ -32,7 +32,7 @@ from eacl_jax.training.stage import HEADLINE, OF_SEVERAL, StageResult, score
 def summarize(
     experiment: Experiment,
     stages: Mapping[Stage, StageResult],
-    answered: Mapping[Stage, Answered],
+    answered: Mapping[Stage, StageAnswers],
     modalities: ModalitiesResults | None = None,
     sequence: SequenceResults | None = None,
     abstention: Abstention | None = None,
@@ -45,9 +45,9 @@ def summarize(
 
     def scores(
         answers: Mapping[str, np.ndarray], ranked: Mapping[str, np.ndarray | None]
-    ) -> dict[str, Scores]:
+    ) -> dict[str, SplitScores]:
         return {
-            split: Scores(**score(experiment, split, answers[split], ranked[split]))
+            split: SplitScores(**score(experiment, split, answers[split], ranked[split]))
             for split in SCORED_SPLITS
         }
 

@@ -12,9 +12,8 @@ from eacl_jax.dialogue import Dialogue
 from eacl_jax.model.calibration import expected_calibration_error
 from eacl_jax.model.chain import Chain, Turns, fit, log_filtered, log_unary
 from eacl_jax.model.scores import probabilities
-from eacl_jax.recognizer.results import OfSplits, SequenceResults
-from eacl_jax.recognizer.results import Scores as SplitScores
-from eacl_jax.training.answers import Answered
+from eacl_jax.recognizer.results import OfSplits, SequenceResults, SplitScores
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SCORED_SPLITS
 from eacl_jax.training.stage import score
@@ -54,16 +53,16 @@ def _so_far(
     """The same by the utterances until then, as a conversation is answered."""
     annotated, turns = _laid_out(dialogues)
     unary = log_unary(probabilities(scores, temperature), annotated)
-    found = log_filtered(unary, turns, chain.scores)[annotated]
+    found = log_filtered(unary, turns, chain.potentials)[annotated]
     return found.argmax(axis=1), temperature * found
 
 
 def with_chain(
     experiment: Experiment,
-    alone: Answered,
+    alone: StageAnswers,
     reps: Mapping[str, Float[np.ndarray, "N m"]],
     anchors: Float[np.ndarray, "A m"],
-) -> tuple[Answered, SequenceResults | None]:
+) -> tuple[StageAnswers, SequenceResults | None]:
     """Stage two's answers in the light of one another, where `sequence.crf` asks for it, and what
     this changed. Where dev is not answered better, and `sequence.only_if_better`, the answers stay.
 

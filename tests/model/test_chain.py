@@ -8,7 +8,7 @@ import pytest
 
 from eacl_jax.model.chain import (
     Chain,
-    Scores,
+    Potentials,
     Turns,
     fit,
     log_filtered,
@@ -28,24 +28,24 @@ SPEAKERS = [
 ]
 
 
-def _example(seed: int = 0) -> tuple[np.ndarray, Turns, Scores]:
+def _example(seed: int = 0) -> tuple[np.ndarray, Turns, Potentials]:
     rng = np.random.default_rng(seed)
     turns = Turns.of(SPEAKERS)
     unary = np.log(rng.dirichlet(np.ones(LABELS), len(turns.same)))
-    scores = Scores(rng.normal(size=LABELS), rng.normal(size=(2, LABELS, LABELS)))
-    return unary, turns, scores
+    potentials = Potentials(rng.normal(size=LABELS), rng.normal(size=(2, LABELS, LABELS)))
+    return unary, turns, potentials
 
 
 def _by_hand(
-    unary: np.ndarray, speakers: Sequence[str], scores: Scores
+    unary: np.ndarray, speakers: Sequence[str], potentials: Potentials
 ) -> dict[tuple[int, ...], float]:
     """The score of every sequence of labels of one dialogue."""
     found = {}
     for labels in itertools.product(range(LABELS), repeat=len(speakers)):
-        total = scores.start[labels[0]] + sum(unary[t, label] for t, label in enumerate(labels))
+        total = potentials.start[labels[0]] + sum(unary[t, label] for t, label in enumerate(labels))
         for t in range(1, len(labels)):
             same = int(speakers[t] == speakers[t - 1])
-            total += scores.transitions[same, labels[t - 1], labels[t]]
+            total += potentials.transitions[same, labels[t - 1], labels[t]]
         found[labels] = total
     return found
 
@@ -59,10 +59,10 @@ def _dialogues(unary: np.ndarray) -> Iterator[tuple[np.ndarray, list[str], slice
 
 
 def test_marginals_of_every_sequence() -> None:
-    unary, turns, scores = _example()
-    found = np.exp(log_marginals(unary, turns, scores))
+    unary, turns, potentials = _example()
+    found = np.exp(log_marginals(unary, turns, potentials))
     for own, speakers, rows in _dialogues(unary):
-        weights = {labels: np.exp(s) for labels, s in _by_hand(own, speakers, scores).items()}
+        weights = {labels: np.exp(s) for labels, s in _by_hand(own, speakers, potentials).items()}
         whole = sum(weights.values())
         for t, label in itertools.product(range(len(speakers)), range(LABELS)):
             share = sum(w for labels, w in weights.items() if labels[t] == label) / whole
@@ -70,28 +70,28 @@ def test_marginals_of_every_sequence() -> None:
 
 
 def test_filtering_is_marginals_of_the_utterances_until_then() -> None:
-    unary, turns, scores = _example(1)
-    found = log_filtered(unary, turns, scores)
+    unary, turns, potentials = _example(1)
+    found = log_filtered(unary, turns, potentials)
     for own, speakers, rows in _dialogues(unary):
         for t in range(len(speakers)):
             until = Turns.of([speakers[: t + 1]])
-            last = log_marginals(own[: t + 1], until, scores)[-1]
+            last = log_marginals(own[: t + 1], until, potentials)[-1]
             np.testing.assert_allclose(found[rows][t], last, atol=1e-12)
 
 
 def test_viterbi_is_the_best_of_every_sequence() -> None:
-    unary, turns, scores = _example(2)
-    found = viterbi(unary, turns, scores)
+    unary, turns, potentials = _example(2)
+    found = viterbi(unary, turns, potentials)
     alone = unary.argmax(axis=1)
     assert (found != alone).any()  # else it would not tell
     for own, speakers, rows in _dialogues(unary):
-        every = _by_hand(own, speakers, scores)
+        every = _by_hand(own, speakers, potentials)
         assert tuple(found[rows]) == max(every, key=lambda labels: every[labels])
 
 
 def test_without_scores_each_utterance_is_alone() -> None:
     unary, turns, _ = _example(3)
-    zero = Scores.zero(LABELS)
+    zero = Potentials.zero(LABELS)
     np.testing.assert_allclose(log_marginals(unary, turns, zero), unary, atol=1e-12)
     np.testing.assert_allclose(log_filtered(unary, turns, zero), unary, atol=1e-12)
     assert (viterbi(unary, turns, zero) == unary.argmax(axis=1)).all()
@@ -99,14 +99,14 @@ def test_without_scores_each_utterance_is_alone() -> None:
 
 def test_likelihood_of_every_sequence_and_its_gradient() -> None:
     """Two utterances are not annotated; one of them has no unary scores either."""
-    unary, turns, scores = _example(4)
+    unary, turns, potentials = _example(4)
     gold = np.random.default_rng(5).integers(LABELS, size=len(unary))
     gold[[1, 9]] = -1
     unary[1] = 0
-    value, gradient = log_likelihood(unary, gold, turns, scores)
+    value, gradient = log_likelihood(unary, gold, turns, potentials)
     expected = 0.0
     for own, speakers, rows in _dialogues(unary):
-        every = _by_hand(own, speakers, scores)
+        every = _by_hand(own, speakers, potentials)
         agree = [
             score
             for labels, score in every.items()
@@ -115,12 +115,12 @@ def test_likelihood_of_every_sequence_and_its_gradient() -> None:
         expected += np.logaddexp.reduce(agree) - np.logaddexp.reduce([*every.values()])
     assert value == pytest.approx(expected, abs=1e-10)
 
-    at, step = scores.flat, 1e-6
+    at, step = potentials.flat, 1e-6
     for index in range(len(at)):
         moved = np.array([at, at])
         moved[:, index] += [step, -step]
         up, down = (
-            log_likelihood(unary, gold, turns, Scores.of(each, LABELS))[0] for each in moved
+            log_likelihood(unary, gold, turns, Potentials.of(each, LABELS))[0] for each in moved
         )
         assert gradient.flat[index] == pytest.approx((up - down) / (2 * step), abs=1e-6)
 
@@ -130,7 +130,7 @@ def test_fit_finds_what_labels_were_drawn_by() -> None:
     them to zero.
     """
     rng = np.random.default_rng(6)
-    true = Scores(np.array([1.0, 0, -1]), rng.normal(size=(2, LABELS, LABELS)))
+    true = Potentials(np.array([1.0, 0, -1]), rng.normal(size=(2, LABELS, LABELS)))
     speakers = [list(rng.choice(["Ann", "Ben"], 20)) for _ in range(200)]
     turns, gold, unary = Turns.of(speakers), [], []
     for names in speakers:
@@ -147,9 +147,9 @@ def test_fit_finds_what_labels_were_drawn_by() -> None:
         unary.append(drawn)
     found = fit(np.concatenate(unary), np.array(gold), turns, penalty=0.01)
 
-    def steps_of(scores: Scores) -> np.ndarray:
+    def steps_of(potentials: Potentials) -> np.ndarray:
         """What the labels can tell of transitions: their double differences."""
-        each = scores.transitions
+        each = potentials.transitions
         return (
             each
             - each.mean(1, keepdims=True)
@@ -163,11 +163,11 @@ def test_fit_finds_what_labels_were_drawn_by() -> None:
 
 
 def test_a_conversation_filters_as_a_dialogue() -> None:
-    unary, turns, scores = _example(7)
-    chain = scores.named(["a", "b", "c"], "marginals")
-    found = np.exp(log_filtered(unary, turns, scores))
+    unary, turns, potentials = _example(7)
+    chain = potentials.named(["a", "b", "c"], "marginals")
+    found = np.exp(log_filtered(unary, turns, potentials))
     for own, speakers, rows in _dialogues(unary):
-        known = own[0] + chain.scores.start
+        known = own[0] + chain.potentials.start
         for t, speaker in enumerate(speakers):
             if t:
                 known = own[t] + chain.after(known, same=speaker == speakers[t - 1])
@@ -177,7 +177,7 @@ def test_a_conversation_filters_as_a_dialogue() -> None:
 
 def test_certain_probabilities_stay_finite() -> None:
     turns = Turns.of([["Ann", "Ben"]])
-    found = log_marginals(log_unary(np.array([[1.0, 0], [0, 1]])), turns, Scores.zero(2))
+    found = log_marginals(log_unary(np.array([[1.0, 0], [0, 1]])), turns, Potentials.zero(2))
     assert np.isfinite(found).all()
     np.testing.assert_allclose(np.exp(found), [[1, 0], [0, 1]], atol=1e-12)
 
@@ -186,19 +186,19 @@ def test_long_dialogues_stay_normalized() -> None:
     rng = np.random.default_rng(8)
     turns = Turns.of([["Ann"] * 20_000])
     unary = np.log(rng.dirichlet(np.ones(4), 20_000))
-    scores = Scores(np.zeros(4), rng.normal(size=(2, 4, 4)))
-    whole = np.exp(log_marginals(unary, turns, scores)).sum(axis=1)
+    potentials = Potentials(np.zeros(4), rng.normal(size=(2, 4, 4)))
+    whole = np.exp(log_marginals(unary, turns, potentials)).sum(axis=1)
     np.testing.assert_allclose(whole, 1, atol=1e-9)
 
 
 def test_no_utterances() -> None:
     turns = Turns.of([])
-    assert log_marginals(np.zeros((0, 3)), turns, Scores.zero(3)).shape == (0, 3)
-    assert viterbi(np.zeros((0, 3)), turns, Scores.zero(3)).shape == (0,)
+    assert log_marginals(np.zeros((0, 3)), turns, Potentials.zero(3)).shape == (0, 3)
+    assert viterbi(np.zeros((0, 3)), turns, Potentials.zero(3)).shape == (0,)
 
 
 def test_problems_name_the_field() -> None:
-    good = Scores.zero(2).named(["joy", "anger"], "viterbi")
+    good = Potentials.zero(2).named(["joy", "anger"], "viterbi")
     assert problems_of(good, ["joy", "anger"]) == []
     bad = Chain(start=(0.0,), same={"joy": (0.0, 0.0)}, other={"joy": (0.0,), "anger": (0.0, 0.0)})
     assert problems_of(bad, ["joy", "anger"]) == [

@@ -12,7 +12,7 @@ import numpy as np
 from eacl_jax.config import Config, DataConfig, Stage
 from eacl_jax.dialogue import Corpus, Taxonomy
 from eacl_jax.files import whole
-from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, StageScores
+from eacl_jax.recognizer.results import Baseline, Calibration, Results, SplitScores, StageScores
 from eacl_jax.studies import reading
 from eacl_jax.studies.definition import Study
 from eacl_jax.training import run_folder
@@ -61,7 +61,7 @@ def make_study(
 
 def make_results(corpus: str, seed: int, score: float) -> Results:
     """Results of which every score is the same."""
-    scores = Scores(
+    scores = SplitScores(
         weighted_f1=score, accuracy=score, macro_f1=score, per_class_f1=dict.fromkeys(LABELS, score)
     )
     fit = Calibration(

@@ -10,7 +10,7 @@ import numpy as np
 
 from eacl_jax.config import Stage
 from eacl_jax.model import metrics
-from eacl_jax.recognizer.results import Baseline, Calibration, Results, Scores, StageScores
+from eacl_jax.recognizer.results import Baseline, Calibration, Results, SplitScores, StageScores
 from eacl_jax.studies.definition import Cell, Side, Study
 from eacl_jax.studies.gather import CellResult
 from eacl_jax.training.cost import Cost
@@ -124,10 +124,10 @@ def _rng(cell: Cell, what: str) -> np.random.Generator:
 
 
 def _results(cell: Cell, outputs: Outputs) -> Results:
-    def scores(split: str, answers: np.ndarray) -> Scores:
+    def scores(split: str, answers: np.ndarray) -> SplitScores:
         confusion = metrics.confusion_matrix(outputs.splits[split].gold, answers, 7)
         excluded = cell.config.evaluation.excluded_label
-        return Scores(**metrics.summarize(confusion, outputs.labels, excluded))
+        return SplitScores(**metrics.summarize(confusion, outputs.labels, excluded))
 
     def stage(name: Stage) -> StageScores:
         found = {s: scores(s, outputs.splits[s].answers[name]) for s in ("dev", "test")}

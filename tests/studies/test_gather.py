@@ -13,10 +13,10 @@ from eacl_jax.dialogue import SPLITS, Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.studies import statistics, words
-from eacl_jax.studies.answered import Answered
 from eacl_jax.studies.definition import Side, Transfer
 from eacl_jax.studies.gather import chosen_on, gather, read_cell
 from eacl_jax.studies.sections import cost_table
+from eacl_jax.studies.seed_answers import SeedAnswers
 from eacl_jax.studies.table import write_study
 from eacl_jax.studies.tables import rows_csv
 from eacl_jax.training import run_folder
@@ -298,7 +298,7 @@ def test_answers_on_other_corpora_say_what_chose_their_run():
     )
     (run,) = runs
     test = run.outputs.splits["test"]
-    answers = Answered(
+    answers = SeedAnswers(
         *("meld", "from talk: words alone", 0, run.outputs.labels, test.gold, test.dialogues),
         test.gold,
         chosen_on=chosen_on(run.cell),
@@ -382,7 +382,7 @@ def test_answers_of_no_run_are_rows_and_can_be_compared():
     study = dataclasses.replace(study, comparisons=((Side("worse"), Side("from words alone")),))
     test = runs[0].outputs.splits["test"]
     answers = [
-        Answered(
+        SeedAnswers(
             "meld",
             "from words alone",
             seed,
@@ -425,7 +425,7 @@ def test_answers_on_other_corpora_are_compared_where_there_are_any():
     )
     (there,) = (r for r in runs if (r.cell.corpus, r.cell.variant) == ("emorynlp", "worse"))
     test, labels = there.outputs.splits["test"], there.outputs.labels
-    answers = Answered("emorynlp", named, 0, labels, test.gold, test.dialogues, test.gold)
+    answers = SeedAnswers("emorynlp", named, 0, labels, test.gold, test.dialogues, test.gold)
     found = gather(study, runs, answers=[answers]).comparisons
     assert [(c.corpus, c.second[0]) for c in found if c.measure == "macro_f1"] == [
         ("meld", "worse"),

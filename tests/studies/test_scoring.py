@@ -5,19 +5,19 @@ import pytest
 
 from eacl_jax.model import metrics
 from eacl_jax.studies import scoring
-from eacl_jax.studies.answered import Answered, estimates
+from eacl_jax.studies.seed_answers import SeedAnswers, estimates
 
 # Of four dialogues; others have no annotated utterance.
 NUMBERS = np.sort(np.random.default_rng(0).choice([0, 3, 4, 9], 60))
 
 
-def one_label(seed: int, excluded: str = "") -> tuple[np.ndarray, np.ndarray, Answered]:
+def one_label(seed: int, excluded: str = "") -> tuple[np.ndarray, np.ndarray, SeedAnswers]:
     """Gold labels, answers, and both as what a study measures: a label is in neither, and one is
     never answered.
     """
     rng = np.random.default_rng(seed)
     gold, answers = rng.choice([0, 1, 3], 60), rng.choice([0, 1], 60)
-    asked = Answered("", "", 0, tuple("abcd"), gold, NUMBERS, answers, excluded=excluded)
+    asked = SeedAnswers("", "", 0, tuple("abcd"), gold, NUMBERS, answers, excluded=excluded)
     return gold, answers, asked
 
 
@@ -88,7 +88,7 @@ def test_draws_without_a_label_are_no_scores_of_0(there, undefined, interval):
     dialogues = np.repeat(np.arange(30), 4)
     gold = np.where(np.arange(120) % 2, 0, 1)
     gold[4 * np.arange(there)] = 2
-    made = Answered("", "", 0, tuple("abc"), gold, dialogues, gold)
+    made = SeedAnswers("", "", 0, tuple("abc"), gold, dialogues, gold)
     for name in scoring.LABEL_SCORES:
         *_, found = estimates([made], name)
         assert (found.mean, found.values) == (100, (100,))
@@ -101,7 +101,7 @@ def test_draws_without_a_label_are_no_scores_of_0(there, undefined, interval):
 def test_seeds_that_never_answer_a_label_have_no_precision_of_it():
     gold = np.tile([0, 0, 1, 1], 10)
     seeds = [
-        Answered("", "", seed, ("a", "b", "c"), gold, np.arange(40) // 2, answers)
+        SeedAnswers("", "", seed, ("a", "b", "c"), gold, np.arange(40) // 2, answers)
         for seed, answers in enumerate((gold, np.zeros(40, int), np.where(gold == 0, 2, 1)))
     ]
     a, b, c = estimates(seeds, "precision")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from eacl_jax.studies import similar as module
-from eacl_jax.studies.answered import Answered, estimates
 from eacl_jax.studies.pairs import pairs_among
+from eacl_jax.studies.seed_answers import SeedAnswers, estimates
 from eacl_jax.studies.similar import (
     anchor_angles,
     pair_counts,
@@ -115,7 +115,7 @@ def test_f1_of_pairs_is_drawn_as_other_measures_are():
     rng = np.random.default_rng(1)
     gold, dialogues = rng.integers(0, 3, 300), np.arange(300) // 10
     scores = rng.normal(size=(300, 3)) + 2 * np.eye(3)[gold]
-    made = Answered(
+    made = SeedAnswers(
         "", "", 0, ("fear", "surprise", "joy"), gold, dialogues, scores.argmax(1), scores
     )
     drawn = made.drawn("similar_pairs_f1")
@@ -133,7 +133,7 @@ def test_pairs_are_those_of_the_whole_test_whichever_dialogues_are_drawn():
     gold = np.where(np.arange(120) % 4, 0, 2)
     labels = ("anger", "disgust", "sad", "mad")  # anger and disgust; mad and sad
     gold[[1, 60]] = 1
-    made = Answered("", "", 0, labels, gold, dialogues, gold, np.eye(4)[gold])
+    made = SeedAnswers("", "", 0, labels, gold, dialogues, gold, np.eye(4)[gold])
     assert made.pairs.shape == (30, 1, 2, 2)
     assert made.score("similar_pairs_f1") == 100
     drawn = made.drawn("similar_pairs_f1")
@@ -160,9 +160,9 @@ def test_labels_without_utterances():
 
 def test_a_study_may_name_other_pairs():
     asked = {"gold": GOLD, "dialogues": np.arange(len(GOLD)), "answers": ANSWERS, "scores": SCORES}
-    named = Answered("", "", 0, LABELS, **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
+    named = SeedAnswers("", "", 0, LABELS, **asked, asked_pairs=(("joy", "anger"), ("joy", "calm")))
     found = similar(LABELS, ("joy", "anger"), gold=GOLD, answers=ANSWERS, scores=SCORES)
     assert float(named.score("similar_pairs_f1")) == pytest.approx(found.f1)
     assert float(named.score("similar_pairs_f1")) != pytest.approx(
-        float(Answered("", "", 0, LABELS, **asked).score("similar_pairs_f1"))
+        float(SeedAnswers("", "", 0, LABELS, **asked).score("similar_pairs_f1"))
     )

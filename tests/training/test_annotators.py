@@ -13,7 +13,7 @@ from eacl_jax.dialogue import Corpus, Dialogue, Taxonomy, Utterance
 from eacl_jax.model.task import task_of
 from eacl_jax.recognizer.results import Calibration
 from eacl_jax.training.annotators import compare_with_annotators, divergence
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 
 LABELS = ("anger", "joy")
 # Labels that stand, and what each annotator gave.
@@ -52,13 +52,13 @@ def experiment(task: str):
     )
 
 
-def answered(answers: np.ndarray, scores: np.ndarray) -> dict[Stage, Answered]:
+def answered(answers: np.ndarray, scores: np.ndarray) -> dict[Stage, StageAnswers]:
     calibration = Calibration(
         temperature=2.0,
         expected_calibration_error={},
         expected_calibration_error_uncalibrated={},
     )
-    of = Answered(
+    of = StageAnswers(
         None, *(dict.fromkeys(("dev", "test"), each) for each in (scores, answers)), calibration
     )
     other = dataclasses.replace(of, scores=dict.fromkeys(("dev", "test"), scores + 1))

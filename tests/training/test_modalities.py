@@ -14,7 +14,7 @@ from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.scores import Answering
 from eacl_jax.model.task import task_of
 from eacl_jax.recognizer.results import Calibration
-from eacl_jax.training.answers import Answered
+from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.modalities import compare_modalities, leave_out
 
 LABELS = ("anger", "joy")
@@ -79,7 +79,7 @@ def compared(found):
     if found.task.several:
         answering = found.task.fit(answering, cosines, found.gold("dev"), None)
     both = dict.fromkeys(("dev", "test"), answering.decide(cosines))
-    answered = Answered(answering, {}, both, CALIBRATION)
+    answered = StageAnswers(answering, {}, both, CALIBRATION)
     return compare_modalities(found, leave_out(found, None), answered, ANCHORS)
 
 

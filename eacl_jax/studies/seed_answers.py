@@ -14,7 +14,7 @@ from eacl_jax.studies.statistics import Draws, Estimate
 
 
 @dataclasses.dataclass(frozen=True)
-class Answered:
+class SeedAnswers:
     """Answers of one seed on a split, of a run's stage or of none.
 
     Attributes:
@@ -132,7 +132,7 @@ class Answered:
         excluded = self.labels.index(self.left_out) if self.left_out else None
         return scoring.summary(counts, measure, excluded)
 
-    def asked_like(self, other: "Answered") -> bool:
+    def asked_like(self, other: "SeedAnswers") -> bool:
         """Whether both answered the same utterances in the same labels."""
         return (
             self.labels == other.labels
@@ -141,7 +141,7 @@ class Answered:
         )
 
 
-def estimates(group: Sequence[Answered], measure: str) -> list[Estimate]:
+def estimates(group: Sequence[SeedAnswers], measure: str) -> list[Estimate]:
     """Of a summary one, of a label's score one a label."""
     scores = np.stack([np.atleast_1d(each.score(measure)) for each in group])
     drawn = mean_drawn(group, measure)
@@ -152,13 +152,15 @@ def estimates(group: Sequence[Answered], measure: str) -> list[Estimate]:
     ]
 
 
-def mean_drawn(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "B ..."] | None:
+def mean_drawn(group: Sequence[SeedAnswers], measure: str) -> Float[np.ndarray, "B ..."] | None:
     """The measure's mean over seeds in each draw; None where there is nothing to draw from."""
     drawn = drawn_by_seed(group, measure)
     return None if drawn is None else statistics.known_mean(drawn)
 
 
-def drawn_by_seed(group: Sequence[Answered], measure: str) -> Float[np.ndarray, "S B ..."] | None:
+def drawn_by_seed(
+    group: Sequence[SeedAnswers], measure: str
+) -> Float[np.ndarray, "S B ..."] | None:
     """The measure of each seed in each draw; None where there is nothing to draw from."""
     drawn = [found for each in group if (found := each.drawn(measure)) is not None]
     return np.stack(drawn) if len(drawn) == len(group) else None
