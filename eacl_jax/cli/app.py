@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from eacl_jax.cli.adapt import adapt
+from eacl_jax.cli.calibrate import calibrate
 from eacl_jax.cli.encoders import encoders
 from eacl_jax.cli.evaluate import evaluate
 from eacl_jax.cli.export import export, push
@@ -52,7 +53,18 @@ def _eacl(
 app.command(
     cls=Command, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(train)
-for _command in (study, evaluate, predict, adapt, prepare, serve, export, push, encoders):
+for _command in (
+    study,
+    evaluate,
+    predict,
+    adapt,
+    calibrate,
+    prepare,
+    serve,
+    export,
+    push,
+    encoders,
+):
     app.command(cls=Command)(_command)
 app.add_typer(features, name="features")
 

@@ -102,7 +102,8 @@ class Job:
         if self.coverage is not None and self.labels:
             raise UserError(
                 "--coverage: how probable the right label is was not measured with --labels; leave"
-                " one of both out."
+                " one of both out, or make a model of these labels with `eacl calibrate`, from"
+                " annotated dialogues, and ask that."
             )
         if self.output == STREAM:
             descriptor = _descriptor(

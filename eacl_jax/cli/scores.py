@@ -39,10 +39,11 @@ def print_scores(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    more = counted(scores.context, "without an emotion is", "without an emotion are")
     say(
         f"{name}: {count(scores.utterances, 'annotated utterance')} in"
         f" {count(scores.dialogues, 'dialogue')}"
-        + (f", {scores.context:,} more without an emotion as context" if scores.context else "")
+        + (f"; {more} not scored" if scores.context else "")
     )
     if scores.truncated:
         one = scores.truncated == 1
@@ -94,8 +95,8 @@ def print_scores(
 
 
 def _surest(surest: Mapping[int, float]) -> str:
-    parts = [f"{share}% {surest[share]:.1f}" for share in (20, 50, 80, 100)]
-    return f"right of the surest: {', '.join(parts)}   (percent)"
+    parts = [f"{surest[share]:.1f}% of the surest {share}%" for share in (20, 50, 80)]
+    return f"answers that are right: {', '.join(parts)}, {surest[100]:.1f}% of all"
 
 
 def _sizes(sizes: Mapping[str, Sequence[int]]) -> str:

@@ -317,24 +317,30 @@ eacl predict --model PATH --input chats.jsonl --output answers.jsonl
 
 def _limits(settings: Settings, facts: Facts | None) -> str:
     seen = "the corpus above" if facts else "the corpus that it was trained on"
-    share = ""
-    if facts:
-        counts = facts.utterances["train"]
-        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-        total = max(facts.total("train"), 1)
-        share = (
-            f' In training "{plain(most)}" made up {100 * counts[most] / total:.0f}% of the'
-            f' utterances and "{plain(least)}" {100 * counts[least] / total:.0f}%. See F1 by label'
-            " above, not only the summary scores."
-        )
     return f"""## Limits
 
 - **Not for decisions about people**, such as hiring, policing, credit, care or schooling, and not for conclusions about what a
   person feels: it guesses how {"a reader would label a text" if settings.reads_text else "an annotator would label an utterance"}.
 {on_kinds(settings, seen)}
 {on_context(settings)}
-- **Labels are unbalanced.**{share}
-{on_scores(settings, facts)}"""
+{_on_frequency(facts)}{on_scores(settings, facts)}"""
+
+
+def _on_frequency(facts: Facts | None) -> str:
+    """How unlike the labels' counts are; nothing where they are not, or nothing is known."""
+    if facts is None:
+        return ""
+    counts = facts.utterances["train"]
+    most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    if counts[most] < 2 * counts[least]:
+        return ""
+    total = max(facts.total("train"), 1)
+    return (
+        f'- **Labels are unbalanced.** In training "{plain(most)}" made up'
+        f' {100 * counts[most] / total:.0f}% of the utterances and "{plain(least)}"'
+        f" {100 * counts[least] / total:.0f}%. See F1 by label above, not only the summary"
+        " scores.\n"
+    )
 
 
 def _licences(about: About | None, also: Iterable[str] = ()) -> str:

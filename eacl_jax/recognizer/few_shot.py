@@ -24,6 +24,7 @@ from eacl_jax.model.scores import Answering
 PULL = 60.0
 FOLDS = 5
 _EXAMPLES_STEP = 256
+_ALL_RIGHT = 100 - 1e-6  # percent, but for rounding
 
 Targets: TypeAlias = Int[np.ndarray, " N"] | Bool[np.ndarray, "N C"]
 """The label of each example, in 0..C-1; or which labels it has."""
@@ -99,9 +100,19 @@ class Adaptation:
         return (
             f"examples: {counts}\nweighted F1 before {self.before:.2f}; adapted {after}, which is"
             f" no better: the anchors were kept as they are{changed};"
-            f" {error}\nWhat may help: more annotated dialogues, above all of the"
-            " labels with few examples; words that say better what each label means; or training"
-            " on them."
+            f" {error}\n{self._advice}"
+        )
+
+    @property
+    def _advice(self) -> str:
+        if self.before > _ALL_RIGHT:
+            return (
+                "All were answered right before, so that nothing could be better: dialogues that"
+                " it answers wrongly would tell more."
+            )
+        return (
+            "What may help: more annotated dialogues, above all of the labels with few examples;"
+            " words that say better what each label means; or training on them."
         )
 
 

@@ -22,7 +22,7 @@ class Evaluation:
 
     Attributes:
       labels: in anchor order, C of them.
-      dialogues: how many were scored.
+      dialogues: how many have an utterance that is annotated.
       utterances: how many of their utterances are annotated, and were scored.
       context: how many are not.
       confusion: [C, C], rows annotated, columns answered; None where an utterance may have several
@@ -113,7 +113,7 @@ class Tally:
         """Counts the answers to all utterances of the dialogues, in their order. They are annotated
         as the model answers (`corpora.tasks.settled`), and their emotions must be labels.
         """
-        self._dialogues += len(dialogues)
+        self._dialogues += sum(any(u.annotated for u in each.utterances) for each in dialogues)
         utterances = (utterance for dialogue in dialogues for utterance in dialogue.utterances)
         for utterance, answer in zip(utterances, answers, strict=True):
             self._truncated += answer.truncated

@@ -27,6 +27,8 @@ COMMANDS = (
     "evaluate",
     "predict",
     "adapt",
+    "calibrate",
+    "prepare",
     "serve",
     "export",
     "push",
@@ -398,6 +400,35 @@ def test_adapt_reads_csv(eacl, model, tmp_path):
     )
     assert done.status == 0, done.errors
     assert b"adapted to 2 dialogues\nexamples: joy 2, anger 1, neutral 0" in done.output
+
+
+def test_calibrate_saves_what_the_library_calibrates(eacl, model, tmp_path):
+    chats = annotated(tmp_path / "chats.jsonl")
+    options = ("--labels", "anger,joy=wonderful,neutral", "--input", chats)
+    asked = ("--coverage=0.9", "--input", chats)
+    own = eacl("predict", "--model", model, *options, "--coverage=0.9", "--output", "a.jsonl")
+    assert "make a model of these labels with `eacl calibrate`" in own.errors
+
+    done = eacl("calibrate", "--model", model, *options, "--output", tmp_path / "new")
+    assert done.status == 0, done.errors
+    records = [json.loads(line) for line in chats.open()]
+    words = {"anger": "anger", "joy": "wonderful", "neutral": "neutral"}
+    before = EmotionRecognizer.from_pretrained(model).with_labels(words)
+    expected = before.calibrate(records)
+    loaded = EmotionRecognizer.from_pretrained(tmp_path / "new")
+    assert loaded.settings == expected.settings
+    assert loaded.settings.sets is not None
+    was, now = (each.settings.calibration["stage_two"] for each in (before, expected))
+    assert was != now
+    said = done.output.decode()
+    assert f"calibrated on 38 annotated utterances in 10 dialogues\ntemperature {was:.3f}" in said
+    assert f"{now:.3f} now: {'less sure' if now > was else 'surer'} of its answers\n" in said
+    answered = eacl(
+        "predict", "--model", tmp_path / "new", *asked, "--output", tmp_path / "a.jsonl"
+    )
+    assert answered.status == 0, answered.errors
+    again = eacl("calibrate", "--model", model, *options, "--output", tmp_path / "new")
+    assert "new is there and not an empty folder" in again.errors
 
 
 @pytest.mark.parametrize(

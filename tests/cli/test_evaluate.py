@@ -93,7 +93,7 @@ def test_scores_are_those_of_the_answers(eacl, model: Path, write) -> None:
     assert (done.status, done.errors) == (0, "")
     text = done.output.decode()
     assert text.startswith(
-        "chats.csv: 4 annotated utterances in 2 dialogues, 1 more without an emotion as context\n"
+        "chats.csv: 4 annotated utterances in 2 dialogues; 1 without an emotion is not scored\n"
     )
     scores = json.loads(Path("scores.json").read_text())
     dialogues = [
@@ -313,7 +313,7 @@ def test_a_column_an_annotator_is_named(eacl, model: Path, tmp_path: Path, comma
     if command == "evaluate":
         done = eacl(command, "--model", model, *given, "--annotator-columns=first,second,third")
         assert (done.status, done.errors) == (0, "")
-        assert "4 annotated utterances in 1 dialogue, 1 more" in done.output.decode()
+        assert "4 annotated utterances in 1 dialogue; 1 without" in done.output.decode()
 
 
 def test_what_is_of_a_run_is_refused_with_a_model(eacl, model: Path, write) -> None:
@@ -387,7 +387,10 @@ def test_how_sure_answers_are_is_printed() -> None:
     assert scores.to_json()["sets"][80] == {"coverage": 75.0, "size": 1.0, "single": 100.0}
     print_scores("chats.csv", scores, Console(file=out, width=80), by_logits=True)
     lines = out.getvalue().splitlines()
-    assert "right of the surest: 20% 100.0, 50% 100.0, 80% 75.0, 100% 75.0   (percent)" in lines
+    assert (
+        "answers that are right: 100.0% of the surest 20%, 100.0% of the surest 50%, 75.0% of the"
+        " surest 80%, 75.0% of all" in lines
+    )
     assert (
         "coverage 95%: 100.0% of the labels are among the possible ones, 1.75 an utterance; 25.0%"
         " have one alone" in lines

@@ -178,7 +178,6 @@ def test_limits_and_licences(finished, settings, facts) -> None:
         "Not for decisions about people",
         "hiring, policing",
         "measured only on",
-        "made up",
         "Apache-2.0",
     ):
         assert words in whole
@@ -191,6 +190,20 @@ def test_limits_and_licences(finished, settings, facts) -> None:
     }
     assert "CC0 1.0" in licences.pop("smalltalk")
     assert all("ask" in licence and "GPL" not in licence for licence in licences.values())
+
+
+def test_labels_are_called_unbalanced_where_they_are(settings, facts) -> None:
+    def of(*counts: int) -> str:
+        train = dict(zip(facts.labels, counts, strict=True))
+        known = dataclasses.replace(facts, utterances={**facts.utterances, "train": train})
+        return card(settings, {}, known).partition("## Limits")[2]
+
+    first, last = facts.labels[0], facts.labels[-1]
+    some = of(20, *[15] * (len(facts.labels) - 2), 10)
+    assert f'"{first}" made up' in some
+    assert f'and "{last}"' in some
+    assert "unbalanced" not in of(*[10] * len(facts.labels))
+    assert "unbalanced" not in of(19, *[10] * (len(facts.labels) - 1))
 
 
 def test_language_where_it_is_known(settings, facts) -> None:
@@ -611,7 +624,9 @@ def test_what_is_told_of_data_of_several_labels(several, facts, tmp_path) -> Non
     assert rows["annotated utterances"] == ["18", "18", "18"]
     assert rows["labels given to utterances"] == ["27", "27", "27"]
     assert rows["joy"] == ["9", "9", "9"]
-    assert "made up 50% of the utterances" in whole
+    rare = {split: {**of, "joy": 4} for split, of in told.utterances.items()}
+    unbalanced = card(settings, {}, dataclasses.replace(told, utterances=rare))
+    assert 'made up 50% of the utterances and "joy" 22%.' in " ".join(unbalanced.split())
     head, *scores = table(whole, "## Scores")
     (test,) = [row for row in scores if row[0].startswith("stage two") and row[1] == "test"]
     assert dict(zip(head, test, strict=True))["Jaccard"] == "43.50"

@@ -165,6 +165,10 @@ def test_anchors_that_held_out_dialogues_do_not_favour_are_kept_and_why_is_said(
     assert "on held-out dialogues (2-fold), which is no better: the anchors were kept" in str(
         adaptation
     )
+    assert "All were answered right before" in str(adaptation)
+    one_wrong = np.concatenate([worse[:1], right[1:]])
+    adaptation, _ = report(("a", "b", "c"), labels, one_wrong, worse, temperature=1.0, folds=2)
+    assert "What may help: more annotated dialogues" in str(adaptation)
     adaptation, _ = report(("a", "b", "c"), labels, worse, right, temperature=1.0, folds=2)
     assert not adaptation.kept
     assert "What may help" not in str(adaptation)
