@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from eacl_jax.config import Stage
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.model.calibration import fit_temperature
+from eacl_jax.model.abstention import fit_sets
+from eacl_jax.model.calibration import fit_temperature, probabilities
 from eacl_jax.model.decisions import SeveralAnswering, recalibrated
 from eacl_jax.model.task import annotated
 from eacl_jax.recognizer import few_shot
@@ -74,8 +75,12 @@ def adapted(
             today=today,
         )
     offsets, chain = settings.offsets, settings.chain
-    # Other probabilities than those that dev's labels got.
+    # A chain that stays leaves dev's. Else those are of other probabilities.
     sets = settings.sets if report.chained else None
+    if not report.chained and held_out is not None and not settings.several:
+        answers = answering.scores(before) if report.kept else plain.scores(held_out)
+        found = probabilities(answers, calibration[Stage.TWO])
+        sets = fit_sets(found[np.arange(len(targets)), targets])
     without = settings.calibration_without_offsets
     if not report.kept:
         report = dataclasses.replace(report, left_out=_beside(settings))

@@ -6,6 +6,8 @@ import pytest
 from eacl_jax import EmotionRecognizer
 from eacl_jax.errors import UserError
 from eacl_jax.model.abstention import COVERAGES, LabelSets, fit_sets
+from eacl_jax.model.calibration import probabilities
+from eacl_jax.recognizer import few_shot
 from eacl_jax.recognizer.abstaining import least_probability
 from tests.stubs.recognizers import DIALOGUES, LABELS, SEVERAL
 from tests.stubs.recognizers import recognizer as untrained
@@ -95,16 +97,50 @@ def annotated():
     ]
 
 
-def test_calibrating_fits_them_anew_and_adapting_forgets_them(recognizer):
+def fitted_to(recognizer, dialogues):
+    """Sets that suit what is answered to them."""
+    return fit_sets(
+        np.array(
+            [
+                answer.probabilities[turn.emotion]
+                for dialogue, found in zip(dialogues, recognizer.predict(dialogues), strict=True)
+                for turn, answer in zip(dialogue.utterances, found, strict=True)
+                if turn.emotion
+            ]
+        )
+    )
+
+
+def assert_alike(sets, expected):
+    assert sets.examples == expected.examples
+    assert sets.thresholds == pytest.approx(expected.thresholds, abs=1e-5)
+
+
+def test_calibrating_fits_them_anew(recognizer):
     dialogues = annotated()
     calibrated = recognizer.calibrate(dialogues)
-    likelihood = [
-        answer.probabilities[turn.emotion]
-        for dialogue, found in zip(dialogues, calibrated.predict(dialogues), strict=True)
-        for turn, answer in zip(dialogue.utterances, found, strict=True)
-        if turn.emotion
-    ]
-    expected = fit_sets(np.array(likelihood))
-    assert calibrated.settings.sets.examples == len(likelihood)
-    assert calibrated.settings.sets.thresholds == pytest.approx(expected.thresholds, abs=1e-5)
-    assert recognizer.adapt(dialogues).settings.sets is None
+    assert_alike(calibrated.settings.sets, fitted_to(calibrated, dialogues))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_adapting_fits_them_to_held_out_answers(recognizer, kept, monkeypatch):
+    dialogues, right = annotated(), 0.0 if kept else 1.0
+    targets = [LABELS.index(u.emotion) for d in dialogues for u in d.utterances if u.emotion]
+    held_out = np.where(np.eye(3)[targets] > 0, right, 0.5)
+    held_out[0] = 1 - held_out[0]  # one is not like the others
+    monkeypatch.setattr(few_shot, "held_out_cosines", lambda *_, **__: held_out)
+    adapted = recognizer.adapt(dialogues)
+    assert adapted.adaptation.kept is kept
+    if kept:
+        expected = fitted_to(adapted, dialogues)
+    else:
+        scores = adapted.settings.answering("stage_two").scores(held_out)
+        found = probabilities(scores, adapted.settings.calibration["stage_two"])
+        expected = fit_sets(found[np.arange(len(targets)), targets])
+    assert_alike(adapted.settings.sets, expected)
+    assert adapted.predict(dialogues[0], coverage=0.5)[0].possible is not None
+
+
+def test_adapting_to_one_dialogue_forgets_them(recognizer):
+    assert recognizer.settings.sets is not None
+    assert recognizer.adapt(annotated()[:1]).settings.sets is None

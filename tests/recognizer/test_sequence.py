@@ -36,7 +36,7 @@ def by_hand(alone, how):
     found = []
     for dialogue in DIALOGUES:
         turns = Turns.of([[turn.speaker for turn in dialogue.utterances]])
-        found.append(how(log_unary(chances(alone.predict(dialogue))), turns, CHAIN.scores))
+        found.append(how(log_unary(chances(alone.predict(dialogue))), turns, CHAIN.potentials))
     return found
 
 
@@ -106,7 +106,7 @@ def test_a_conversation_with_later_ones_filters_late(chained):
     examples = late.examples([DIALOGUES[2]])
     alone = chances(late.answer(late.represent(examples), utterances, examples))
     turns = Turns.of([[each.speaker for each in utterances]])
-    expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.scores))
+    expected = np.exp(log_filtered(log_unary(alone), turns, CHAIN.potentials))
     np.testing.assert_allclose(chances(answers), expected, atol=1e-6)
 
 
