@@ -270,20 +270,19 @@ def _put(
 def _made_of_sound(
     splits: Splits, name: str, made_by: str, cache: Path, where: str
 ) -> dict[str, list[Found]]:
-    paths = [
-        item.file.parent / audio
-        for items in splits.values()
-        for item in items
-        for utterance in item.dialogue.utterances
-        if (audio := utterance.audio)
-    ]
+    from eacl_jax.features.sound.heard import check_audio, heard  # takes its time
+
+    paths = []
+    for item in (item for items in splits.values() for item in items):
+        for index, utterance in enumerate(item.dialogue.utterances):
+            check_audio(utterance, item.where(index))
+            if audio := utterance.audio:
+                paths.append(item.file.parent / audio)
     if not paths:
         raise UserError(
             f"{where}: no utterance names its sound; give the file's path as `audio`, in a field or"
             " column of that name."
         )
-    from eacl_jax.features.sound.heard import heard  # takes its time
-
     rows = heard(paths, made_by, cache)
 
     def listened(item: Found, index: int, utterance: Utterance) -> Utterance:

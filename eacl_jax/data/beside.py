@@ -115,18 +115,21 @@ def with_sound(
       folder: that all sound files are in.
 
     Raises:
-      UserError: a file cannot be used, leads out of the folder, or a package is missing; or none
-        of the features can be made of sound.
+      UserError: a file cannot be used, leads out of the folder, or a package is missing; none of
+        the features can be made of sound; or utterances lack them, and none names a file.
     """
     # They take their time, and most models read texts alone.
     from eacl_jax.features.sound.decoding import read_sound
     from eacl_jax.features.sound.extractors import extractor, makers
-    from eacl_jax.features.sound.heard import Sounds, within
+    from eacl_jax.features.sound.heard import Sounds, check_audio, check_some, within
 
     made_by = makers(modalities)
     sounds = Sounds(folder, made_by)
 
+    check_some(utterances_of(dialogues), made_by, "sounds")
+
     def listened(utterance: Utterance, where: str) -> Utterance:
+        check_audio(utterance, where)
         if not (missing := sounds.missing(utterance)):
             return utterance
         path = within(folder, str(utterance.audio), where)

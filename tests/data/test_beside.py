@@ -13,6 +13,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound.heard import Sounds
 from eacl_jax.serving.http.sounds import names_of
+from tests.stubs.sounds import put, sine
 
 NAN = float("nan")
 
@@ -122,3 +123,28 @@ def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name,
     voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
     with pytest.raises(UserError, match=rf"^dialogue 'd' utterance 1{message}"):
         with_sound([Dialogue("d", utterances)], {"voice": voice}, tmp_path)
+
+
+def test_which_sound_an_utterance_names_is_told_or_refused(tmp_path):
+    voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
+
+    def heard(*others, **more):
+        utterances = tuple(Utterance("Ann", "hi", other=each, **more) for each in others)
+        return with_sound([Dialogue("d", utterances)], {"voice": voice}, tmp_path)
+
+    put(tmp_path / "a.wav", sine(200, 0.2))
+    ((first, second, third),) = (
+        each.utterances
+        for each in heard({"Audio": "a.wav"}, {"audio": float("nan")}, {"AUDIO": None})
+    )
+    assert first.features["voice"].shape == (1, 9)
+    assert not second.features
+    assert not third.features
+    for others, message in (
+        ([{"audio": "a.wav"}, {"audio": {"data": ""}}], "utterance 1: its 'audio' must be the pa"),
+        ([{"audio": "a.wav", "Audio": "b"}], "utterance 0 has more than one field for its sound"),
+        ([{}, {"clip": "a.wav"}], "^sounds: no utterance names a sound file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            heard(*others)
+    heard({}, features={"voice": np.zeros((1, 9), np.float32)})  # it needs none
