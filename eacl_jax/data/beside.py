@@ -76,7 +76,7 @@ def _warn_of_values(
     name: str, modality: Modality, rows: Sequence[Float[np.ndarray, "T F"]]
 ) -> None:
     """Logs where the features of the training utterances cannot be what was meant: they are all the
-    same, or many are filled up with zeros.
+    same, longer than what is read of them, or many are filled up with zeros.
     """
     if len(rows) > 1 and not modality.differ(rows):
         longer = any(len(known_frames(each)) > modality.frames for each in rows)
@@ -86,6 +86,19 @@ def _warn_of_values(
             name,
             len(rows),
             f", in the last {count(modality.frames, 'frame')}, which alone count" if longer else "",
+        )
+    lengths = [len(known_frames(each)) for each in rows]
+    if long := sum(length > modality.frames for length in lengths):
+        taken = sum(min(length, modality.frames) for length in lengths)
+        log.warning(
+            "features %s: %d of %d training utterances have more than %s: of these the last are"
+            " read, %.0f%% of the frames of all; config.features.frames says how many; or make"
+            " fewer of an utterance",
+            name,
+            long,
+            len(rows),
+            count(modality.frames, "frame"),
+            100 * taken / sum(lengths),
         )
     filled = sum(map(is_filled_up, rows))
     for sentence in filled_up(name, filled, len(rows), "training utterance"):

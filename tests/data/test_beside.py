@@ -31,11 +31,15 @@ def test_features_of_which_training_has_none_are_refused():
     [
         ([[[1, 2]], [[1, 3]]], []),
         ([[[1, NAN]], [[1, NAN], [1, NAN]]], ["are the same in all 2 training utterances that"]),
-        ([[[0, 0]], [[1, 2], [0, 3], [2, 0]]], []),
+        ([[[0, 0]], [[1, 2], [0, 3], [2, 0]]], ["1 of 2 training utterances have more than 2"]),
         ([[[0, 0]], [[0, 0], [3, 2]]], ["of 2 training utterances, 1 begin or end with frames"]),
         (
             [[[1, 2], [0, 0], [0, 0]], [[3, 5], [0, 0], [0, 0]]],
-            ["same in all 2 training utterances that have some, in the last 2 frames,", "2 begin"],
+            [
+                "same in all 2 training utterances that have some, in the last 2 frames,",
+                "2 of 2 training utterances have more than 2 frames: of these the last are read, 67%",
+                "2 begin",
+            ],
         ),
         ([[[1, 2], [NAN, NAN]], [[3, 5], [NAN, NAN]]], []),
     ],

@@ -24,6 +24,14 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
     assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
 
 
+def test_mean_and_deviation_are_of_the_frames_that_are_taken():
+    found = [np.float32([[900], [800], [1], [3]]), np.float32([[5], [7]])]
+    modality = Modality.of(found, frames=2)
+    assert (modality.mean, modality.deviation) == ((4,), pytest.approx((5**0.5,)))
+    taken = np.concatenate([modality.standardized(each) for each in found])
+    np.testing.assert_allclose([taken.mean(), taken.std()], [0, 1], atol=1e-6)
+
+
 def test_frames_of_which_nothing_is_known_are_not_there():
     """Arrays of one length for all utterances are filled up with them."""
     real = np.float32([[1, 5], [3, NAN], [5, 6]])
