@@ -165,6 +165,15 @@ def with_sound(
     ]
 
 
+def _can_be_made(modality: Modality) -> bool:
+    """Whether something here makes such features of sound."""
+    if not modality.made_by:
+        return False
+    from eacl_jax.features.sound.extractors import MAKERS  # takes its time
+
+    return modality.made_by in MAKERS
+
+
 def put_features(
     examples: Sequence[Example],
     utterances: Iterable[tuple[str, Utterance]],
@@ -203,15 +212,17 @@ def warn_of_features(dialogues: Sequence[Dialogue], modalities: Modalities) -> N
     have what it does not, and whether what they have is unlike what the model was trained on.
     """
     utterances = utterances_of(dialogues)
-    for name in modalities:
-        if missing := sum(not has_known(each.features, name) for each in utterances):
+    for name, modality in modalities.items():
+        if missing := [each for each in utterances if not has_known(each.features, name)]:
+            # With `sounds` those have the features whose sound could be read.
+            unheard = any(each.audio for each in missing) and _can_be_made(modality)
             log.warning(
                 "%d of %d utterances have no features %s: they are answered without%s",
-                missing,
+                len(missing),
                 len(utterances),
                 name,
                 " (their `audio` is not read where `sounds` does not say where it is)"
-                if any(each.audio for each in utterances)
+                if unheard
                 else "",
             )
     strange = {name for each in utterances for name in each.features} - set(modalities)

@@ -1,5 +1,7 @@
 """The kinds of features that a model of a corpus reads, and what examples hold of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -152,3 +154,18 @@ def test_which_sound_an_utterance_names_is_told_or_refused(tmp_path):
         with pytest.raises(UserError, match=message):
             heard(*others)
     heard({}, features={"voice": np.zeros((1, 9), np.float32)})  # it needs none
+
+
+@pytest.mark.parametrize("made_by", ["prosody 1", "wavlm", ""])
+def test_sounds_are_spoken_of_where_they_could_be_read_and_were_not(made_by, caplog):
+    voice = {"voice": Modality(1, 1, (0.0,), (1.0,), made_by=made_by)}
+    named = Utterance("Ann", "hi", other={"audio": "a.wav"})
+    without = Utterance("Ann", "hi")
+    warn_of_features([Dialogue("d", (named, without))], voice)
+    assert "2 of 2 utterances have no features voice" in caplog.text
+    assert ("`audio` is not read" in caplog.text) == (made_by == "prosody 1")
+    caplog.clear()
+    heard = dataclasses.replace(named, features={"voice": np.float32([[1]])})
+    warn_of_features([Dialogue("d", (heard, without))], voice)
+    assert "1 of 2 utterances have no features voice" in caplog.text
+    assert "`audio` is not read" not in caplog.text
