@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,15 +131,38 @@ def with_sound(
       UserError: a file cannot be used, leads out of the folder, or a package is missing; none of
         the features can be made of sound; or utterances lack them, and none names a file.
     """
+    # They take their time.
+    from eacl_jax.features.sound.extractors import makers
+    from eacl_jax.features.sound.heard import check_some
+
+    listened = listener(modalities, folder)
+    check_some(utterances_of(dialogues), makers(modalities), "sounds")
+    return [
+        dataclasses.replace(
+            dialogue,
+            utterances=tuple(
+                listened(utterance, f"dialogue {dialogue.id!r:.60} utterance {number}")
+                for number, utterance in enumerate(dialogue.utterances)
+            ),
+        )
+        for dialogue in dialogues
+    ]
+
+
+def listener(modalities: Modalities, folder: Path) -> Callable[[Utterance, str], Utterance]:
+    """What gives an utterance the features that it lacks of its sound, and is told what to call it
+    in messages.
+
+    Args:
+      modalities, folder: as of `with_sound`, whose errors but the last it raises.
+    """
     # They take their time, and most models read texts alone.
     from eacl_jax.features.sound.decoding import read_sound
     from eacl_jax.features.sound.extractors import extractor, makers
-    from eacl_jax.features.sound.heard import Sounds, check_audio, check_some, within
+    from eacl_jax.features.sound.heard import Sounds, check_audio, within
 
     made_by = makers(modalities)
     sounds = Sounds(folder, made_by)
-
-    check_some(utterances_of(dialogues), made_by, "sounds")
 
     def listened(utterance: Utterance, where: str) -> Utterance:
         check_audio(utterance, where)
@@ -153,16 +176,7 @@ def with_sound(
         made = {name: extractor(made_by[name])(sound) for name in missing}
         return dataclasses.replace(utterance, features={**utterance.features, **made})
 
-    return [
-        dataclasses.replace(
-            dialogue,
-            utterances=tuple(
-                listened(utterance, f"dialogue {dialogue.id!r:.60} utterance {number}")
-                for number, utterance in enumerate(dialogue.utterances)
-            ),
-        )
-        for dialogue in dialogues
-    ]
+    return listened
 
 
 def _can_be_made(modality: Modality) -> bool:

@@ -133,10 +133,12 @@ def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name,
 
 def test_which_sound_an_utterance_names_is_told_or_refused(tmp_path):
     voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
+    face = Modality(1, 1, (0.0,), (1.0,))
 
     def heard(*others, **more):
         utterances = tuple(Utterance("Ann", "hi", other=each, **more) for each in others)
-        return with_sound([Dialogue("d", utterances)], {"voice": voice}, tmp_path)
+        known = {"voice": voice, "face": face}
+        return with_sound([Dialogue("d", utterances)], known, tmp_path)
 
     put(tmp_path / "a.wav", sine(200, 0.2))
     ((first, second, third),) = (
