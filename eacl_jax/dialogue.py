@@ -44,9 +44,14 @@ class Utterance:
 
     @property
     def audio(self) -> str | None:
-        """The path of its sound; None where there is none."""
-        found = self.other.get("audio")
-        return found if isinstance(found, str) and found else None
+        """The path of its sound; None where there is none. The field's name is in any capitals."""
+        fields = self.audio_fields.values()
+        return next((each for each in fields if isinstance(each, str) and each), None)
+
+    @property
+    def audio_fields(self) -> dict[str, Any]:
+        """The fields called `audio`, in any capitals: one, where its sound is to be read."""
+        return {name: value for name, value in self.other.items() if is_audio(str(name))}
 
     @property
     def annotated(self) -> bool:
@@ -210,6 +215,11 @@ class Corpus:
     task: TaskName = "single"
     levels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     features: Mapping[str, FeatureKind] = dataclasses.field(default_factory=dict)
+
+
+def is_audio(name: str) -> bool:
+    """Whether a field or column of this name names utterances' sound files."""
+    return name.strip().casefold() == "audio"
 
 
 def utterances_of(dialogues: Iterable[Dialogue]) -> list[Utterance]:

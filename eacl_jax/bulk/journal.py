@@ -36,6 +36,7 @@ class Totals:
       missing: utterances without features, by modality that the model reads.
       features: those of the utterances that have them, likewise.
       unread: modalities that utterances have and the model does not read.
+      named: utterances that name a sound.
       unheard: utterances that name a sound which could have been read, and was not.
     """
 
@@ -55,6 +56,7 @@ class Totals:
     missing: dict[str, int] = dataclasses.field(default_factory=dict)
     features: dict[str, Seen] = dataclasses.field(default_factory=dict)
     unread: list[str] = dataclasses.field(default_factory=list)
+    named: int = 0
     unheard: int = 0
 
 

@@ -379,6 +379,7 @@ def _added(
         missing=totals.missing,
         features=totals.features,
         unread=totals.unread,
+        named=totals.named + sum(bool(utterance.audio) for utterance in utterances),
         unheard=totals.unheard,
     )
 

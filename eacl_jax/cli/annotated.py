@@ -188,8 +188,11 @@ def _heard(
     found: "Sequence[Found]", folder: Path, modalities: "Mapping[str, Modality]"
 ) -> "list[Found]":
     """With the features that can be made of the sound that utterances name."""
+    from eacl_jax.features.sound.heard import check_some
+
     if not (sounds := options.sounds_of(modalities, folder)):
         return list(found)
+    check_some((u for item in found for u in item.dialogue.utterances), sounds.makers, "--sounds")
     made = iter(
         sounds.heard(
             [(item.where(n), u) for item in found for n, u in enumerate(item.dialogue.utterances)]

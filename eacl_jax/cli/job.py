@@ -8,7 +8,7 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 
 from eacl_jax.bulk import formats, in_memory, reading, tables, transcripts, writing
-from eacl_jax.bulk.journal import Journal
+from eacl_jax.bulk.journal import Journal, Totals
 from eacl_jax.bulk.lines import Lines, Position
 from eacl_jax.bulk.predict import Recognizer, predict
 from eacl_jax.cli.options import NAMING, sounds_of
 from eacl_jax.cli.progress import Teller, done, print_summary, printable
+from eacl_jax.dialogue import is_audio
 from eacl_jax.errors import UserError
 from eacl_jax.features.given import GivenFeatures, read_given
 from eacl_jax.features.modality import Modality
@@ -32,6 +33,7 @@ from eacl_jax.recognizer.programs import Precision
 from eacl_jax.recognizer.runtime import JAX
 
 if TYPE_CHECKING:
+    from eacl_jax.features.sound.heard import Sounds as Heard
     from eacl_jax.recognizer.folder import Settings
 
 STREAM = "-"
@@ -169,6 +171,8 @@ class Job:
             items, others = self._items(
                 lines, wanted, console, settings.modalities, left_out, about_text
             )
+            if self.sounds is not None and sounds:
+                self._check_sounds(others, sounds.makers, [each.name for each in given])
             if self._read_as() == "json" and isinstance(file, io.BytesIO):
                 others = in_memory.columns_in(file.getvalue())
             labels = tuple(self.labels) or settings.labels
@@ -209,9 +213,35 @@ class Job:
                 more=(
                     *unlike(output.journal.totals.features, settings.modalities),
                     *about_text.sentences(),
+                    *self._about_sounds(output.journal.totals, sounds),
                     *([_NOT_CALIBRATED] if self.labels else []),
                 ),
             )
+
+    def _check_sounds(
+        self, columns: Sequence[str], makers: Iterable[str], given: Sequence[str]
+    ) -> None:
+        """Raises `UserError` where the input cannot name any sound file.
+
+        Args:
+          columns: names of a table's that are carried through.
+          makers: modalities that can be made of sound.
+          given: those that come from files.
+        """
+        from eacl_jax.features.sound.heard import NONE_NAMED
+
+        if self._read_as() not in ("csv", "txt") or any(map(is_audio, columns)):
+            return
+        inside = {column.partition(".")[0] for column in columns}
+        if not all(name in given or name in inside for name in makers):
+            raise UserError(f"--sounds: {NONE_NAMED}")
+
+    def _about_sounds(self, totals: Totals, sounds: "Heard | None") -> Iterator[str]:
+        """That no utterance names a sound, where their folder is given and any was needed."""
+        if self.sounds is None or sounds is None or totals.named:
+            return
+        if any(totals.missing.get(name) for name in sounds.makers):
+            yield ("no utterance names a sound file as 'audio', so that none of --sounds was read")
 
     def _stopped(self, journal: Journal, console: Console) -> typer.Exit:
         """Says what is done; the exit status of an interruption."""

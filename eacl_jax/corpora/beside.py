@@ -13,7 +13,7 @@ from eacl_jax.dialogue import Dialogue, FeatureKind, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import read_features
 from eacl_jax.features.given import GivenFeatures, columns_of, feature_columns, read_cells
-from eacl_jax.features.join import Counted, has_row, joined, names_of, rows_of
+from eacl_jax.features.join import Counted, has_row, joined, names_of, number_of, rows_of
 from eacl_jax.features.modality import Modality, check_modalities, check_name, has_known
 from eacl_jax.features.table import FeatureTable
 
@@ -228,20 +228,27 @@ def _put(
     """
     rows = rows_of(table, split, name)
     ids: dict[str, Any] = {}
+    numbered = set[str]()
     asked: dict[str, tuple[str, ...]] = {}
     counted = Counted(rows, f"{where}: split {split}")
     for item in items:
-        plain = set[int]()
+        plain, counts = set[int](), False
         for index, utterance in enumerate(item.dialogue.utterances):
             each, turn = f"{item.dialogue.id}/{index}", _turn(item, index)
             ids[each] = utterance.other.get("id")
-            asked[each] = names_of(item.dialogue.id, turn, ids[each])
-            if not has_row(rows, ids[each]):
+            own = None if item.turns else number_of(rows, item.dialogue.id, turn, ids[each])
+            asked[each] = names_of(item.dialogue.id, turn if own is None else own)
+            if item.turns:
+                numbered.add(each)
+            if own is not None:
+                plain.add(own)
+            elif not has_row(rows, ids[each]):
                 plain.add(turn)
-        counted.add(item.dialogue.id, plain, numbered=bool(item.turns))
+                counts = counts or not item.turns
+        counted.add(item.dialogue.id, plain, numbered=not counts)
     counted.check()
     counted.warn()
-    of = joined(rows, asked.items(), f"{where}: split {split}", ids=ids)
+    of = joined(rows, asked.items(), f"{where}: split {split}", ids=ids, numbered=numbered)
     if split not in table.splits:
         if twice := [key for key in of.values() if key in claimed]:
             raise UserError(
@@ -263,20 +270,19 @@ def _put(
 def _made_of_sound(
     splits: Splits, name: str, made_by: str, cache: Path, where: str
 ) -> dict[str, list[Found]]:
-    paths = [
-        item.file.parent / audio
-        for items in splits.values()
-        for item in items
-        for utterance in item.dialogue.utterances
-        if (audio := utterance.audio)
-    ]
+    from eacl_jax.features.sound.heard import check_audio, heard  # takes its time
+
+    paths = []
+    for item in (item for items in splits.values() for item in items):
+        for index, utterance in enumerate(item.dialogue.utterances):
+            check_audio(utterance, item.where(index))
+            if audio := utterance.audio:
+                paths.append(item.file.parent / audio)
     if not paths:
         raise UserError(
             f"{where}: no utterance names its sound; give the file's path as `audio`, in a field or"
             " column of that name."
         )
-    from eacl_jax.features.sound.heard import heard  # takes its time
-
     rows = heard(paths, made_by, cache)
 
     def listened(item: Found, index: int, utterance: Utterance) -> Utterance:

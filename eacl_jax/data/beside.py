@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ def _warn_of_values(
     name: str, modality: Modality, rows: Sequence[Float[np.ndarray, "T F"]]
 ) -> None:
     """Logs where the features of the training utterances cannot be what was meant: they are all the
-    same, or many are filled up with zeros.
+    same, longer than what is read of them, or many are filled up with zeros.
     """
     if len(rows) > 1 and not modality.differ(rows):
         longer = any(len(known_frames(each)) > modality.frames for each in rows)
@@ -86,6 +86,19 @@ def _warn_of_values(
             name,
             len(rows),
             f", in the last {count(modality.frames, 'frame')}, which alone count" if longer else "",
+        )
+    lengths = [len(known_frames(each)) for each in rows]
+    if long := sum(length > modality.frames for length in lengths):
+        taken = sum(min(length, modality.frames) for length in lengths)
+        log.warning(
+            "features %s: %d of %d training utterances have more than %s: of these the last are"
+            " read, %.0f%% of the frames of all; config.features.frames says how many; or make"
+            " fewer of an utterance",
+            name,
+            long,
+            len(rows),
+            count(modality.frames, "frame"),
+            100 * taken / sum(lengths),
         )
     filled = sum(map(is_filled_up, rows))
     for sentence in filled_up(name, filled, len(rows), "training utterance"):
@@ -115,28 +128,15 @@ def with_sound(
       folder: that all sound files are in.
 
     Raises:
-      UserError: a file cannot be used, leads out of the folder, or a package is missing; or none
-        of the features can be made of sound.
+      UserError: a file cannot be used, leads out of the folder, or a package is missing; none of
+        the features can be made of sound; or utterances lack them, and none names a file.
     """
-    # They take their time, and most models read texts alone.
-    from eacl_jax.features.sound.decoding import read_sound
-    from eacl_jax.features.sound.extractors import extractor, makers
-    from eacl_jax.features.sound.heard import Sounds, within
+    # They take their time.
+    from eacl_jax.features.sound.extractors import makers
+    from eacl_jax.features.sound.heard import check_some
 
-    made_by = makers(modalities)
-    sounds = Sounds(folder, made_by)
-
-    def listened(utterance: Utterance, where: str) -> Utterance:
-        if not (missing := sounds.missing(utterance)):
-            return utterance
-        path = within(folder, str(utterance.audio), where)
-        try:
-            sound = read_sound(path, where=str(utterance.audio))
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-        made = {name: extractor(made_by[name])(sound) for name in missing}
-        return dataclasses.replace(utterance, features={**utterance.features, **made})
-
+    listened = listener(modalities, folder)
+    check_some(utterances_of(dialogues), makers(modalities), "sounds")
     return [
         dataclasses.replace(
             dialogue,
@@ -147,6 +147,45 @@ def with_sound(
         )
         for dialogue in dialogues
     ]
+
+
+def listener(modalities: Modalities, folder: Path) -> Callable[[Utterance, str], Utterance]:
+    """What gives an utterance the features that it lacks of its sound, and is told what to call it
+    in messages.
+
+    Args:
+      modalities, folder: as of `with_sound`, whose errors but the last it raises.
+    """
+    # They take their time, and most models read texts alone.
+    from eacl_jax.features.sound.decoding import read_sound
+    from eacl_jax.features.sound.extractors import extractor, makers
+    from eacl_jax.features.sound.heard import Sounds, check_audio, within
+
+    made_by = makers(modalities)
+    sounds = Sounds(folder, made_by)
+
+    def listened(utterance: Utterance, where: str) -> Utterance:
+        check_audio(utterance, where)
+        if not (missing := sounds.missing(utterance)):
+            return utterance
+        path = within(folder, str(utterance.audio), where)
+        try:
+            sound = read_sound(path, where=str(utterance.audio))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        made = {name: extractor(made_by[name])(sound) for name in missing}
+        return dataclasses.replace(utterance, features={**utterance.features, **made})
+
+    return listened
+
+
+def _can_be_made(modality: Modality) -> bool:
+    """Whether something here makes such features of sound."""
+    if not modality.made_by:
+        return False
+    from eacl_jax.features.sound.extractors import MAKERS  # takes its time
+
+    return modality.made_by in MAKERS
 
 
 def put_features(
@@ -187,15 +226,17 @@ def warn_of_features(dialogues: Sequence[Dialogue], modalities: Modalities) -> N
     have what it does not, and whether what they have is unlike what the model was trained on.
     """
     utterances = utterances_of(dialogues)
-    for name in modalities:
-        if missing := sum(not has_known(each.features, name) for each in utterances):
+    for name, modality in modalities.items():
+        if missing := [each for each in utterances if not has_known(each.features, name)]:
+            # With `sounds` those have the features whose sound could be read.
+            unheard = any(each.audio for each in missing) and _can_be_made(modality)
             log.warning(
                 "%d of %d utterances have no features %s: they are answered without%s",
-                missing,
+                len(missing),
                 len(utterances),
                 name,
                 " (their `audio` is not read where `sounds` does not say where it is)"
-                if any(each.audio for each in utterances)
+                if unheard
                 else "",
             )
     strange = {name for each in utterances for name in each.features} - set(modalities)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from eacl_jax.dialogue import Dialogue, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.features.files import NO_NUMBER, read_features
-from eacl_jax.features.join import SHOWN, Counted, has_row, names_of, shown
+from eacl_jax.features.join import SHOWN, Counted, has_row, key_of, names_of, number_of, shown
 from eacl_jax.features.modality import Modality, check_rows
 from eacl_jax.features.table import FeatureTable, Rows
 from eacl_jax.files.headers import composed
@@ -51,7 +51,7 @@ class GivenFeatures:
         self._count = 0
         self._counted = Counted(rows, where)
         self._dialogue, self._numbers, self._checked = "", set[int](), False
-        self._numbered = self._warned = False
+        self._numbered, self._warned = True, False
 
     def of(
         self, dialogue: str, utterance: int, identity: Any = None, *, numbered: bool = False
@@ -65,17 +65,22 @@ class GivenFeatures:
           numbered: whether the dialogue's file has that number; it is counted otherwise.
 
         Raises:
-          UserError: they may be another utterance's, or none so far has any.
+          UserError: they may be another utterance's, its number and its id name two, or none so far
+            has any.
         """
-        names = names_of(dialogue, utterance, identity)
+        names = names_of(dialogue, utterance)
         if dialogue != self._dialogue:
             self._end_dialogue()
             self._dialogue = dialogue
-        self._numbered = numbered
-        if not has_row(self._rows, identity):
+        own = None if numbered else number_of(self._rows, dialogue, utterance, identity)
+        if own is not None:
+            self._numbers.add(own)
+        elif not has_row(self._rows, identity):
             self._numbers.add(utterance)
+            self._numbered = self._numbered and numbered
         self._count += 1
-        key = next((name for name in names if name in self._rows), None)
+        asked = names if own is None else names_of(dialogue, own)
+        key = key_of(self._rows, asked, identity, self._where, numbered=numbered)
         if key is None:
             if not self._claimed and len(self._asked) < SHOWN:
                 self._asked.append(shown(names[0], identity))
@@ -113,7 +118,7 @@ class GivenFeatures:
         first dialogues that show a mistake; of what may be right, after many.
         """
         self._counted.add(self._dialogue, self._numbers, numbered=self._numbered)
-        self._numbers = set()
+        self._numbers, self._numbered = set(), True
         if not self._checked and self._counted.found >= SOME:
             self._checked = True
             self._counted.check()

@@ -20,24 +20,23 @@ _BEHIND = 3
 _MOST = 0.95
 """Share of dialogues that must show that numbers are off by one."""
 _NUMBERED = re.compile(r"(|.*[^0-9])(0|[1-9][0-9]{0,17})", re.DOTALL)
-"""A dialogue's id that ends with a number, without zeros before it."""
+"""An id that ends with a number, without zeros before it."""
 _PLAIN = re.compile(r"(?:train|dev|test|val|valid)_(.+)", re.DOTALL)
 
 
-def names_of(dialogue: str, utterance: int | str, identity: Any = None) -> tuple[str, ...]:
-    """The keys that features of an utterance may have, the plainest first.
+def names_of(dialogue: str, utterance: int | str) -> tuple[str, ...]:
+    """The keys that features of an utterance may have by its number, the plainest first.
 
     Args:
       dialogue: its id. `train_12`, as MELD's are read here, whose numbers begin anew in each split,
         is also called 12.
       utterance: its number in the dialogue, as the corpus' file has it, or else from 0.
-      identity: the utterance's own id; see `ids_of`.
     """
     plain = _PLAIN.fullmatch(dialogue)
     found = []
     for each in (dialogue, *(plain.groups() if plain else ())):
         found += [f"{each}/{utterance}", f"{each}_{utterance}", f"dia{each}_utt{utterance}"]
-    return (*found, *ids_of(identity))
+    return tuple(found)
 
 
 def ids_of(identity: Any) -> tuple[str, ...]:
@@ -55,7 +54,62 @@ def ids_of(identity: Any) -> tuple[str, ...]:
 
 def has_row(rows: Rows, identity: Any) -> bool:
     """Whether an utterance's own id names a row."""
-    return any(name in rows for name in ids_of(identity))
+    return _first(rows, ids_of(identity)) is not None
+
+
+def number_of(rows: Rows, dialogue: str, utterance: int, identity: Any) -> int | None:
+    """The number that an own id gives an utterance which its file does not number; None where it
+    gives none. An id that is a key of its dialogue as the rows are named, A/2, says that it is not
+    the counted one, A/1, also where it has no row.
+
+    Args:
+      rows: by key.
+      dialogue: its id.
+      utterance: as it is counted.
+      identity: its own id, if it has one.
+    """
+    for name in ids_of(identity):
+        if (parts := _NUMBERED.fullmatch(name)) is None:
+            continue
+        number = int(parts[2])
+        names = names_of(dialogue, number)
+        if name not in names:
+            continue
+        if name in rows or names_of(dialogue, utterance)[names.index(name)] in rows:
+            return number
+    return None
+
+
+def key_of(
+    rows: Rows, names: Sequence[str], identity: Any, where: str, *, numbered: bool = False
+) -> str | None:
+    """The key of an utterance's row; None where it has none. An own id that names a row decides:
+    where utterances are counted, those before it may have been left out.
+
+    Args:
+      rows: by key.
+      names: its keys by its number; see `names_of`.
+      identity: its own id, if it has one.
+      where: for the message.
+      numbered: whether its file has its number, which then says as much as an id.
+
+    Raises:
+      UserError: the number that its file has names one row, and its id another.
+    """
+    own, counted_to = _first(rows, ids_of(identity)), _first(rows, names)
+    if own is None:
+        return counted_to
+    if numbered and counted_to not in (None, own):
+        raise UserError(
+            f"{where}: an utterance has the features of {counted_to!r:.60} by its number and those"
+            f" of {own!r:.60} by its id: leave the column or field out that does not name its"
+            " features."
+        )
+    return own
+
+
+def _first(rows: Rows, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in rows), None)
 
 
 def shown(name: str, identity: Any = None) -> str:
@@ -106,12 +160,13 @@ class Counted:
 
     def add(self, dialogue: str, numbers: Collection[int], *, numbered: bool) -> None:
         """Counts a dialogue with the numbers of its utterances, of those without an id that has a
-        row.
+        row or with one that is a number.
 
         Args:
           dialogue: its id.
           numbers: of its utterances.
-          numbered: whether its file has these; they are counted from 0 otherwise.
+          numbered: whether its file has these, or their ids are (`number_of`); else some are
+            counted from 0.
         """
         if not numbers:
             return
@@ -200,25 +255,28 @@ def joined(
     where: str,
     *,
     ids: Mapping[str, Any] | None = None,
+    numbered: Collection[str] = (),
 ) -> Mapping[str, str]:
     """Whose features are whose: by what `utterances` call each, the key of its row.
 
     Args:
       rows: of the split.
-      utterances: an identity, and the keys that its features may have.
+      utterances: an identity, and the keys that its features may have by its number.
       where: for the message.
       ids: likewise, by the identity the utterances' own ids.
+      numbered: identities of those whose file has their number.
 
     Raises:
-      UserError: two utterances claim the same row, or no utterance has any.
+      UserError: two utterances claim the same row, one claims two, or no utterance has any.
     """
+    ids = ids or {}
     of: dict[str, str] = {}
     claimed: dict[str, str] = {}
     asked: list[str] = []
     for identity, names in utterances:
         if len(asked) < SHOWN:
-            asked.append(shown(names[0], (ids or {}).get(identity)))
-        key = next((name for name in names if name in rows), None)
+            asked.append(shown(names[0], ids.get(identity)))
+        key = key_of(rows, names, ids.get(identity), where, numbered=identity in numbered)
         if key is None:
             continue
         if key in claimed:

@@ -33,7 +33,7 @@ class Modality:
     Attributes:
       width: numbers a frame, F.
       frames: of an utterance at most, T; of longer ones the last count.
-      mean: of each number over the training utterances' frames, F of them.
+      mean: of each number over the frames that are taken of the training utterances, F of them.
       deviation: likewise; `CONSTANT` where a number is always the same, or never known: then it
         says nothing.
       columns: what the numbers are; empty where it is not known.
@@ -63,7 +63,7 @@ class Modality:
           frames: at most so many are taken of an utterance.
           columns, made_by: see `Modality`.
         """
-        found = [known_frames(each) for each in found]
+        found = [known_frames(each)[-frames:] for each in found]
         rows = np.concatenate(found).astype(np.float64)
         known = np.isfinite(rows)
         count = np.maximum(known.sum(axis=0), 1)
@@ -75,7 +75,7 @@ class Modality:
         longest = max(len(each) for each in found)
         return cls(
             rows.shape[1],
-            min(frames, longest),
+            longest,
             tuple(mean.tolist()),
             tuple(np.where(same, CONSTANT, deviation).tolist()),
             columns,

@@ -18,13 +18,16 @@ from eacl_jax.features.modality import Modality, has_known
 
 ENOUGH = 50
 """Training utterances of a speaker, from which on their own thirds count."""
-# The first row that matches a column's name; spread has no words.
-_WORDS = (
-    (re.compile(r".*(variation|deviation|std|range|_var)"), None),
-    (re.compile(r".*(intensity|loudness|energy|volume|rms)"), ("quiet", "loud")),
-    (re.compile(r".*(pitch|f0)"), ("low", "high")),
-    (re.compile(r".*(rate|speed|tempo)"), ("slow", "fast")),
+# The first row of which a part of a column's name is: `avg_pitch` has two. Spread, length and how
+# clear a voice is have no words.
+_WORDS: tuple[tuple[re.Pattern[str], tuple[str, str] | None], ...] = (
+    (re.compile(r"variation|deviation|std|stdev|stddev|sd|(pctl)?range[0-9]*|var|variance"), None),
+    (re.compile(r"duration|length|hnr|harmonics|voiced"), None),
+    (re.compile(r"intensity|loudness|energy|volume|rms"), ("quiet", "loud")),
+    (re.compile(r"pitch|f0|f0semitone"), ("low", "high")),
+    (re.compile(r"rate|speed|tempo"), ("slow", "fast")),
 )
+_BORDERS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +86,10 @@ def thirds_of(
             f"config.features.fusion=words needs names of the numbers of {name!r}, which has none;"
             " give them as a table with columns, or choose another fusion."
         )
-    pairs = [_words(column) for column in modality.columns]
+    # What is made of sound here has words where it needs any.
+    pairs = [_words(column, plain=not modality.made_by) for column in modality.columns]
     if not any(pairs):
-        plain = [column.replace("_", " ") for column in modality.columns]
-        pairs = [(f"low {column}", f"high {column}") for column in plain]
+        pairs = [_plain(column) for column in modality.columns]
     has = [u for u in utterances if has_known(u.features, name)]
     values = np.array([_means(u.features[name]) for u in has])
     has_words = np.array([bool(pair) for pair in pairs])
@@ -127,8 +130,20 @@ def described(dialogues: Iterable[Dialogue], thirds: Mapping[str, Thirds]) -> li
     ]
 
 
-def _words(column: str) -> tuple[str, str] | None:
-    return next((pair for pattern, pair in _WORDS if pattern.match(column.casefold())), None)
+def _words(column: str, *, plain: bool) -> tuple[str, str] | None:
+    """The words for a column's thirds: where no part of its name is known its own name's, if
+    `plain`.
+    """
+    parts = [part.casefold() for part in _BORDERS.split(column)]
+    for pattern, pair in _WORDS:
+        if any(map(pattern.fullmatch, parts)):
+            return pair
+    return _plain(column) if plain else None
+
+
+def _plain(column: str) -> tuple[str, str]:
+    name = column.replace("_", " ")
+    return f"low {name}", f"high {name}"
 
 
 def _means(rows: Float[np.ndarray, "T F"]) -> list[float]:

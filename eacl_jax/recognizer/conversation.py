@@ -4,9 +4,10 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from eacl_jax.data.beside import warn_of_features
+from eacl_jax.data.beside import listener, warn_of_features
 from eacl_jax.data.inputs import read_utterance
 from eacl_jax.data.pieces import Listening, Look
 from eacl_jax.dialogue import Dialogue, Utterance
@@ -58,9 +59,16 @@ class Conversation:
     Only the utterances that a prompt may still hold are kept, so a conversation may go on for ever.
     """
 
-    def __init__(self, recognizer: Recognizer, coverage: float | None = None) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        coverage: float | None = None,
+        sounds: str | Path | None = None,
+    ) -> None:
         """Use `EmotionRecognizer.conversation`."""
         self._recognizer = recognizer
+        modalities = recognizer.settings.modalities
+        self._listened = None if sounds is None else listener(modalities, Path(sounds))
         self._least = None
         if coverage is not None:
             if recognizer.settings.chain is not None:
@@ -163,7 +171,7 @@ class Conversation:
         are none that the model reads, a warning says so.
 
         Args:
-          utterance: `"Ann: I got it!"`, `{"speaker", "text", "features"?}`, a pair or an
+          utterance: `"Ann: I got it!"`, `{"speaker", "text", "features"?, "audio"?}`, a pair or an
             `Utterance`; or the speaker alone, where `text` is given.
           text: of the utterance.
           features: its numbers by modality, `{"prosody": [0.1, 0.7]}`, or lists of frames of them.
@@ -177,6 +185,8 @@ class Conversation:
         asked = with_flat_features(
             _utterance(utterance, text, features), modalities, "the utterance"
         )
+        if self._listened is not None:
+            asked = self._listened(asked, "the utterance")
         # Not only when it is answered, which may be some utterances later.
         check_modalities(asked.features, modalities, "the utterance")
         later = self._recognizer.settings.prompt.max_future

@@ -1,5 +1,6 @@
 """Several recognizers that answer together, by the mean of their probabilities."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from eacl_jax.config import Stage
+from eacl_jax.data.beside import with_sound
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.data.prompts import OnLong
-from eacl_jax.dialogue import Dialogue, utterances_of
+from eacl_jax.dialogue import Dialogue, Utterance, utterances_of
 from eacl_jax.errors import UserError
+from eacl_jax.features.given import all_with_flat_features
+from eacl_jax.features.modality import Modality
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
@@ -88,8 +92,9 @@ class Ensemble:
         `EmotionRecognizer.predict`. Cosines are the members' means.
         """
         read, single = read_dialogues(dialogues)
+        heard = read if sounds is None else self._heard(read, Path(sounds))
         each = [
-            member.predict(read, stage=stage, on_long=on_long, sounds=sounds)
+            member.predict(_for(member, read, heard), stage=stage, on_long=on_long)
             for member in self.members
         ]
         results = [
@@ -112,6 +117,16 @@ class Ensemble:
             alone = member.answer(reps, utterances, examples, stage=stage)
             each.append(member.together(alone, dialogues, stage=stage))
         return self._together(each, stage)
+
+    def _heard(self, read: Sequence[Dialogue], folder: Path) -> list[Dialogue]:
+        """The dialogues with the features of their sound that any member reads."""
+        modalities: dict[str, Modality] = {}
+        for member in self.members:
+            for name, modality in member.settings.modalities.items():
+                if name not in modalities or not modalities[name].made_by:
+                    modalities[name] = modality
+        flat = [all_with_flat_features(each, modalities, again=True) for each in read]
+        return with_sound(flat, modalities, folder)
 
     def _together(self, each: Sequence[Sequence[Prediction]], stage: str) -> list[Prediction]:
         """The answers of all members to the same utterances as one."""
@@ -152,6 +167,22 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self.members)} models of {', '.join(self.labels)}>"
+
+
+def _for(
+    member: EmotionRecognizer, read: Sequence[Dialogue], heard: Sequence[Dialogue]
+) -> list[Dialogue]:
+    """The dialogues as they were read, with those features of `heard` that the member reads."""
+
+    def of(utterance: Utterance, found: Utterance) -> Utterance:
+        known = member.settings.modalities
+        more = {name: rows for name, rows in found.features.items() if name in known}
+        return dataclasses.replace(utterance, features={**utterance.features, **more})
+
+    return [
+        dataclasses.replace(one, utterances=tuple(map(of, one.utterances, other.utterances)))
+        for one, other in zip(read, heard, strict=True)
+    ]
 
 
 def _check_columns(

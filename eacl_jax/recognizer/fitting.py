@@ -5,6 +5,7 @@
 import dataclasses
 import logging
 from itertools import compress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,11 +27,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def adapt(recognizer: "EmotionRecognizer", dialogues: Any, *, seed: int) -> "EmotionRecognizer":
+def adapt(
+    recognizer: "EmotionRecognizer",
+    dialogues: Any,
+    *,
+    seed: int,
+    sounds: str | Path | None = None,
+) -> "EmotionRecognizer":
     """See `EmotionRecognizer.adapt`."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UserError(f"seed must be a whole number from 0 on, got {seed!r:.40}.")
-    given = _annotated(recognizer, dialogues)
+    given = _annotated(recognizer, dialogues, sounds)
     recognizer.learnt.warn_of(
         given.dialogues, "held-out scores", reads_text=recognizer.settings.reads_text
     )
@@ -64,9 +71,11 @@ def adapt(recognizer: "EmotionRecognizer", dialogues: Any, *, seed: int) -> "Emo
     return changed
 
 
-def calibrate(recognizer: "EmotionRecognizer", dialogues: Any) -> "EmotionRecognizer":
+def calibrate(
+    recognizer: "EmotionRecognizer", dialogues: Any, *, sounds: str | Path | None = None
+) -> "EmotionRecognizer":
     """See `EmotionRecognizer.calibrate`."""
-    given = _annotated(recognizer, dialogues)
+    given = _annotated(recognizer, dialogues, sounds)
     known = recognizer.learnt.known(given.dialogues)
     if known.trained:
         log.warning(
@@ -130,13 +139,15 @@ class _Annotated(NamedTuple):
     targets: few_shot.Targets
 
 
-def _annotated(recognizer: "EmotionRecognizer", dialogues: Any) -> _Annotated:
+def _annotated(
+    recognizer: "EmotionRecognizer", dialogues: Any, sounds: str | Path | None
+) -> _Annotated:
     """Annotated dialogues, read and encoded once: all utterances where a chain goes by all of
     them, else the annotated ones.
     """
     read = [
         settled(d, recognizer.settings.task, f"dialogue {d.id!r:.60} utterance {{}}".format)
-        for d in recognizer.read(dialogues, annotated=True)[0]
+        for d in recognizer.read(dialogues, annotated=True, sounds=sounds)[0]
     ]
     adapting.check_annotated(read, recognizer.settings)
     annotated = np.array([each.annotated for each in utterances_of(read)])

@@ -256,11 +256,14 @@ class EmotionRecognizer:
         """
         return self.runtime.compile_ahead()
 
-    def encode(self, dialogues: Any, *, on_long: OnLong = "cut") -> Float[np.ndarray, "N m"]:
+    def encode(
+        self, dialogues: Any, *, on_long: OnLong = "cut", sounds: str | Path | None = None
+    ) -> Float[np.ndarray, "N m"]:
         """Representations of all utterances of the dialogues, in their order; arguments as of
         `predict`.
         """
-        return self.represent(self.examples(self.read(dialogues)[0], on_long=on_long))
+        read, _ = self.read(dialogues, sounds=sounds)
+        return self.represent(self.examples(read, on_long=on_long))
 
     def predict(
         self,
@@ -284,7 +287,8 @@ class EmotionRecognizer:
             mean of its parts' representations. To a model that reads features alone no text is too
             long.
           sounds: the folder of the sound files that utterances name as `audio`, of which the
-            features are made that the model reads and the utterances lack; None: no file is read.
+            features are made that the model reads and the utterances lack; one utterance at least
+            must name one. None: no file is read.
           coverage: with 0.9, `Prediction.possible` are the labels that hold an utterance's own in
             90% of utterances like those of dev, on average: one where the model is sure. 0.5 to
             0.99, in whole percent.
@@ -299,9 +303,7 @@ class EmotionRecognizer:
         """
         self._check_stage(stage)
         least = None if coverage is None else least_probability(self.settings, coverage, stage)
-        read, single = self.read(dialogues)
-        if sounds is not None:
-            read = with_sound(read, self.settings.modalities, Path(sounds))
+        read, single = self.read(dialogues, sounds=sounds)
         examples = self.examples(read, on_long=on_long)
         utterances = utterances_of(read)
         texts = [each.text for each in utterances]
@@ -339,17 +341,21 @@ class EmotionRecognizer:
         warn_of_notes([asked_for])
         return self.answer(self.represent(examples), [asked_for], examples)[0]
 
-    def conversation(self, coverage: float | None = None) -> Conversation:
+    def conversation(
+        self, coverage: float | None = None, *, sounds: str | Path | None = None
+    ) -> Conversation:
         """A conversation that goes on: `add` answers each utterance when it is said; a model that
         reads later utterances (`prompt.max_future`) does when these have been said.
 
         Args:
           coverage: as of `predict`.
+          sounds: likewise; an utterance need not name a file.
 
         Raises:
-          UserError: no such coverage is known, or the model has a chain (`Settings.chain`).
+          UserError: no such coverage is known, or the model has a chain (`Settings.chain`); or its
+            features cannot be made of sound.
         """
-        return Conversation(self, coverage)
+        return Conversation(self, coverage, sounds)
 
     def with_labels(self, labels: Mapping[str, str] | Sequence[str] | str) -> "EmotionRecognizer":
         """A recognizer that answers by other labels, without any example of them: from their words
@@ -407,7 +413,9 @@ class EmotionRecognizer:
         changed.facts = self.facts and self.facts.relabelled()
         return changed
 
-    def adapt(self, dialogues: Any, *, seed: int = 0) -> "EmotionRecognizer":
+    def adapt(
+        self, dialogues: Any, *, seed: int = 0, sounds: str | Path | None = None
+    ) -> "EmotionRecognizer":
         """Stage two on annotated dialogues: a recognizer whose anchors are moved by them,
         everything else frozen.
 
@@ -428,14 +436,15 @@ class EmotionRecognizer:
             recognizer answers several) are examples, the others context. Emotions must be among the
             labels: for others, begin with `with_labels`.
           seed: decides which dialogues are held out together.
+          sounds: as of `predict`.
 
         Raises:
           UserError: no utterance has an emotion, one is not among the labels, or the seed is no
             whole number from 0 on.
         """
-        return fitting.adapt(self, dialogues, seed=seed)
+        return fitting.adapt(self, dialogues, seed=seed, sounds=sounds)
 
-    def calibrate(self, dialogues: Any) -> "EmotionRecognizer":
+    def calibrate(self, dialogues: Any, *, sounds: str | Path | None = None) -> "EmotionRecognizer":
         """A recognizer whose probabilities fit annotated dialogues, by one temperature, or by scale
         and biases where there may be several labels; its answers stay the same, but for the order
         of several labels. The fewer the examples, the nearer these stay to what they were; a
@@ -447,11 +456,12 @@ class EmotionRecognizer:
 
         Args:
           dialogues: as for `adapt`, but others than those that it was adapted to.
+          sounds: as of `predict`.
 
         Raises:
           UserError: as `adapt`.
         """
-        return fitting.calibrate(self, dialogues)
+        return fitting.calibrate(self, dialogues, sounds=sounds)
 
     def examples(
         self,
@@ -618,15 +628,19 @@ class EmotionRecognizer:
             return example.truncated, example.unknown, example.alone
         return False, not example.features, False
 
-    def read(self, dialogues: Any, *, annotated: bool = False) -> tuple[list[Dialogue], bool]:
+    def read(
+        self, dialogues: Any, *, annotated: bool = False, sounds: str | Path | None = None
+    ) -> tuple[list[Dialogue], bool]:
         """The dialogues, with the features that their fields NAME.COLUMN are, and whether it is one
-        alone; with the labels of a DataFrame, where `annotated` asks for them.
+        alone; with the labels of a DataFrame, where `annotated` asks for them, and with features of
+        the sound that utterances name in the folder `sounds`.
         """
         read, single = read_dialogues(dialogues, self.settings.task if annotated else None)
         # What comes from a file has been through this.
-        return [
-            all_with_flat_features(each, self.settings.modalities, again=True) for each in read
-        ], single
+        read = [all_with_flat_features(each, self.settings.modalities, again=True) for each in read]
+        if sounds is not None:
+            read = with_sound(read, self.settings.modalities, Path(sounds))
+        return read, single
 
     def _check_stage(self, stage: str) -> None:
         if stage not in self.anchors:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from eacl_jax.dialogue import counted
 from eacl_jax.reports import drawing, sections
 from eacl_jax.reports.gallery import Gallery
 from eacl_jax.reports.names import figure_names
@@ -87,20 +88,29 @@ def _verdict(
     words, least = rows[-1]
     words = f"by the {words}" if least is found.get("text_alone") else words
     score = percent(least, "test", key)
-    count = sum(percent(least, side, "test") or 0 for side in ("better", "worse"))
-    right = (
-        f" Then {int(percent(least, 'changed', 'test') or 0):,} answers change:"
-        f" {int(percent(least, 'worse', 'test') or 0):,} from right to wrong,"
-        f" {int(percent(least, 'better', 'test') or 0):,} from wrong to right."
-        if count
-        else ""
-    )
     return (
         f'<p class="verdict">Test {escape(measure)} <strong>{shown(whole)}</strong> with all'
-        f" features, <strong>{shown(score)}</strong> {escape(words)}.{right}</p>"
+        f" features, <strong>{shown(score)}</strong> {escape(words)}.{_turned(least)}</p>"
         f"<p>Here {how}. It is one trained model, whose features are taken away when it"
         " answers; what a model gives that never had them, only a run of its own can say"
         " (<code>configs/studies/modalities.py</code>). Test chose nothing here.</p>"
+    )
+
+
+def _turned(least: Mapping[str, Any]) -> str:
+    """A sentence of how many of test's answers turn without features, and which way; some may from
+    one wrong label to another. Empty where that is not known.
+    """
+    changed, worse, better = (
+        percent(least, side, "test") for side in ("changed", "worse", "better")
+    )
+    if changed is None:
+        return ""
+    if not changed:
+        return " Then no answer changes."
+    return (
+        f" Then {counted(int(changed), 'answer changes', 'answers change')}:"
+        f" {int(worse or 0):,} from right to wrong, {int(better or 0):,} from wrong to right."
     )
 
 

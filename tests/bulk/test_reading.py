@@ -610,6 +610,22 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
         assert joined([last.dialogue]) == expected[2:]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_features_of_rows_that_were_left_out_are_told_by_ids(form):
+    ids = [f"dia7_utt{n}.wav" for n in (0, 2, 3)]
+    said = [{"id": each, "speaker": "Ann", "text": "hi"} for each in ids]
+    content = json.dumps({"id": "7", "utterances": said}) + "\n"
+    if form == "csv":
+        content = "dialogue,speaker,text,id\n" + "".join(f"7,Ann,hi,{each}\n" for each in ids)
+    lines = lines_of(content)
+    voice = {f"dia7_utt{n}": np.float32([[n]]) for n in range(5)}
+    features = [GivenFeatures("voice", voice, "voice")]
+    wanted = Wanted(lines, Shard(), size=100, most_past=1, other_features=features)
+    read = Table(lines, {}).read(wanted) if form == "csv" else read_jsonl(lines, wanted)
+    (item,) = read
+    assert [u.features["voice"].item() for u in item.dialogue.utterances] == [0, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("header", "names"),
     [

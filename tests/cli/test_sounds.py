@@ -62,6 +62,42 @@ def expected(hearing: Path, given: Path, clips: Path):
     return [list(each.probabilities.values()) for answer in answers for each in answer]
 
 
+def test_a_column_in_capitals_is_read_as_well(eacl, hearing, clips, tmp_path):
+    given = as_csv(tmp_path)
+    given.write_text(given.read_text().replace(",audio,", ",Audio,"))
+    done = predict(eacl, hearing, given, tmp_path / "out.csv", "--sounds", clips)
+    assert done.status == 0, done.errors
+    assert "1 utterance has no features prosody" in done.errors
+    assert "no utterance names" not in done.errors
+
+
+def test_an_input_that_names_no_sound_is_told(eacl, hearing, clips, tmp_path):
+    given, out = as_csv(tmp_path), tmp_path / "out.csv"
+    more = ("--model", hearing, "--input", given, "--sounds", clips)
+    table = given.read_text()
+    given.write_text(table.replace(",audio,", ",clip,"))
+    done = predict(eacl, hearing, given, out, "--sounds", clips)
+    message = "--sounds: no utterance names a sound file, so that none is read"
+    assert (done.status, message in done.errors) == (2, True)
+    for command in (("evaluate",), ("adapt", "--output", tmp_path / "adapted")):
+        done = eacl(*command, *more)
+        assert (done.status, message in done.errors) == (2, True)
+    given.write_text(table.replace(",audio,", ",audio,Audio,").replace(",joy", ",,joy"))
+    done = predict(eacl, hearing, given, out, "--sounds", clips)
+    assert "line 2 has more than one field for its sound: 'audio', 'Audio'; keep" in done.errors
+    # Of JSON lines only the end shows it.
+    lines = as_jsonl(tmp_path)
+    named = lines.read_text()
+    for text, said in ((named.replace('"audio"', '"clip"'), True), (named, False)):
+        lines.write_text(text)
+        done = predict(eacl, hearing, lines, tmp_path / "o.jsonl", "--sounds", clips, "--restart")
+        assert done.status == 0, done.errors
+        assert ("no utterance names a sound file as 'audio'" in done.errors) == said
+    lines.write_text(named.replace('"b/0.wav"', '{"data": "b/0.wav"}'))
+    done = predict(eacl, hearing, lines, tmp_path / "o.jsonl", "--sounds", clips, "--restart")
+    assert "chats.jsonl line 2: its 'audio' must be the path of a sound file" in done.errors
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_sound_files_are_answered_as_the_library_does(eacl, hearing, clips, tmp_path, form):

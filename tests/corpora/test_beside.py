@@ -182,6 +182,47 @@ def test_ids_of_utterances_are_keys(tmp_path, key):
     assert [each["voice"].item() for each in found] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "there"),
+    [((0, 2, 3, 4), range(5)), ((1, 2, 3, 4), range(1, 5)), ((0, 2, 3, 4), (0, 1, 3, 4))],
+)
+def test_ids_tell_which_utterances_were_left_out(tmp_path, numbers, there, caplog):
+    splits = ("train", "dev", "test")
+    data = made(tmp_path, SAID, [f"voice={tmp_path / 'voice.csv'}"])
+    for split in splits:
+        said = [
+            {"id": f"{split}_{n}.wav", "speaker": "Ann", "text": f"hi {n}", "emotion": "joy"}
+            for n in numbers
+        ]
+        record = json.dumps({"id": split, "utterances": said})
+        (tmp_path / f"{split}.jsonl").write_text(record + "\n")
+    rows = [f"{split}_{n}.wav,{n}" for split in splits for n in there]
+    (tmp_path / "voice.csv").write_text("\n".join(["file,pitch", *rows]) + "\n")
+    for split in splits:
+        (dialogue,) = corpora.load(data).splits[split]
+        found = [u.features.get("voice") for u in dialogue.utterances]
+        expected = [n if n in there else None for n in numbers]
+        assert [None if each is None else each.item() for each in found] == expected
+    assert "does not number" not in caplog.text
+
+
+def test_an_id_and_a_number_of_two_rows_are_refused(tmp_path):
+    for split in ("train", "dev", "test"):
+        rows = "".join(f"{split},{n},{split}/{n + 1},Ann,hi {n},joy\n" for n in range(3))
+        (tmp_path / f"{split}.csv").write_text("dialogue,turn,id,speaker,text,emotion\n" + rows)
+    rows = "".join(f"{s}/{n},{n}\n" for s in ("train", "dev", "test") for n in range(3))
+    (tmp_path / "voice.csv").write_text("key,pitch\n" + rows)
+    data = DataConfig(
+        corpus="custom",
+        **{split: str(tmp_path / f"{split}.csv") for split in ("train", "dev", "test")},
+        cache_dir=str(tmp_path / "cache"),
+        features=(f"voice={tmp_path / 'voice.csv'}",),
+        labels=("joy", "anger"),
+    )
+    with pytest.raises(UserError, match="'train/0' by its number and those of 'train/1' by its id"):
+        corpora.load(data)
+
+
 HEAD = "dialogue,speaker,text,emotion,voice.rate,voice.pitch\n"
 VOICE = Modality(2, 1, (0.0, 0.0), (1.0, 1.0), ("pitch", "rate"))
 

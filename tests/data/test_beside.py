@@ -1,5 +1,7 @@
 """The kinds of features that a model of a corpus reads, and what examples hold of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound.heard import Sounds
 from eacl_jax.serving.http.sounds import names_of
+from tests.stubs.sounds import put, sine
 
 NAN = float("nan")
 
@@ -30,11 +33,15 @@ def test_features_of_which_training_has_none_are_refused():
     [
         ([[[1, 2]], [[1, 3]]], []),
         ([[[1, NAN]], [[1, NAN], [1, NAN]]], ["are the same in all 2 training utterances that"]),
-        ([[[0, 0]], [[1, 2], [0, 3], [2, 0]]], []),
+        ([[[0, 0]], [[1, 2], [0, 3], [2, 0]]], ["1 of 2 training utterances have more than 2"]),
         ([[[0, 0]], [[0, 0], [3, 2]]], ["of 2 training utterances, 1 begin or end with frames"]),
         (
             [[[1, 2], [0, 0], [0, 0]], [[3, 5], [0, 0], [0, 0]]],
-            ["same in all 2 training utterances that have some, in the last 2 frames,", "2 begin"],
+            [
+                "same in all 2 training utterances that have some, in the last 2 frames,",
+                "2 of 2 training utterances have more than 2 frames: of these the last are read, 67%",
+                "2 begin",
+            ],
         ),
         ([[[1, 2], [NAN, NAN]], [[3, 5], [NAN, NAN]]], []),
     ],
@@ -122,3 +129,45 @@ def test_a_sound_that_cannot_be_read_is_named_with_its_utterance(tmp_path, name,
     voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
     with pytest.raises(UserError, match=rf"^dialogue 'd' utterance 1{message}"):
         with_sound([Dialogue("d", utterances)], {"voice": voice}, tmp_path)
+
+
+def test_which_sound_an_utterance_names_is_told_or_refused(tmp_path):
+    voice = Modality(9, 1, (0.0,) * 9, (1.0,) * 9, made_by="prosody 1")
+    face = Modality(1, 1, (0.0,), (1.0,))
+
+    def heard(*others, **more):
+        utterances = tuple(Utterance("Ann", "hi", other=each, **more) for each in others)
+        known = {"voice": voice, "face": face}
+        return with_sound([Dialogue("d", utterances)], known, tmp_path)
+
+    put(tmp_path / "a.wav", sine(200, 0.2))
+    ((first, second, third),) = (
+        each.utterances
+        for each in heard({"Audio": "a.wav"}, {"audio": float("nan")}, {"AUDIO": None})
+    )
+    assert first.features["voice"].shape == (1, 9)
+    assert not second.features
+    assert not third.features
+    for others, message in (
+        ([{"audio": "a.wav"}, {"audio": {"data": ""}}], "utterance 1: its 'audio' must be the pa"),
+        ([{"audio": "a.wav", "Audio": "b"}], "utterance 0 has more than one field for its sound"),
+        ([{}, {"clip": "a.wav"}], "^sounds: no utterance names a sound file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            heard(*others)
+    heard({}, features={"voice": np.zeros((1, 9), np.float32)})  # it needs none
+
+
+@pytest.mark.parametrize("made_by", ["prosody 1", "wavlm", ""])
+def test_sounds_are_spoken_of_where_they_could_be_read_and_were_not(made_by, caplog):
+    voice = {"voice": Modality(1, 1, (0.0,), (1.0,), made_by=made_by)}
+    named = Utterance("Ann", "hi", other={"audio": "a.wav"})
+    without = Utterance("Ann", "hi")
+    warn_of_features([Dialogue("d", (named, without))], voice)
+    assert "2 of 2 utterances have no features voice" in caplog.text
+    assert ("`audio` is not read" in caplog.text) == (made_by == "prosody 1")
+    caplog.clear()
+    heard = dataclasses.replace(named, features={"voice": np.float32([[1]])})
+    warn_of_features([Dialogue("d", (heard, without))], voice)
+    assert "1 of 2 utterances have no features voice" in caplog.text
+    assert "`audio` is not read" not in caplog.text

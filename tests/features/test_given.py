@@ -113,6 +113,52 @@ def test_own_ids_are_keys_as_features_name_them(key, identity, its):
     refused(lost.check_found, re.escape(f"first utterances are 'a/0'{its}; keys are"))
 
 
+@pytest.mark.parametrize(
+    ("ids", "numbers", "there", "expected"),
+    [
+        (("a/0", "a/2", "a/3"), None, range(5), [0, 2, 3]),  # a/1 was left out
+        (("a_1.wav", "a_2.wav", "a_3.wav"), None, range(1, 4), [1, 2, 3]),  # counted from 1
+        (("a/0", "a/2", "a/3"), None, (0, 1, 3), [0, None, 3]),  # a/2 has none
+        (("u7", "u8", "u9"), None, range(5), [0, 1, 2]),  # none of the keys
+        (("a_1", "a_2", "a_3"), None, {"a/0", "a/1", "a/2"}, [0, 1, 2]),  # nor these
+        (("u7", "u8", "u9"), (0, 2, 3), range(5), [0, 2, 3]),
+        (("a/0", "a/2", "a/3"), (0, 2, 3), range(5), [0, 2, 3]),
+        (("a/5", "a/6", "a/7"), (0, 2, 3), range(5), [0, 2, 3]),
+    ],
+)
+def test_own_ids_that_are_keys_decide(ids, numbers, there, expected):
+    mark = "_" if "_" in ids[0] else "/"
+    keys = there if isinstance(there, set) else {f"a{mark}{n}" for n in there}
+    given = GivenFeatures("voice", {key: row(int(key[2:])) for key in keys}, "voice")
+    found = [
+        given.of("a", numbers[index] if numbers else index, identity, numbered=bool(numbers))
+        for index, identity in enumerate(ids)
+    ]
+    assert [None if each is None else int(each.item()) for each in found] == expected
+    given.check_found()
+
+
+def test_ids_that_count_from_one_are_no_rows_that_count_from_zero():
+    rows = {f"{d}_{n}": row(n) for d in "ab" for n in range(3)}
+    given = GivenFeatures("voice", rows, "voice")
+    for dialogue in "ab":
+        for number in range(3):
+            given.of(dialogue, number, f"{dialogue}_{number + 1}")
+    refused(given.check_found, "voice: the numbers .* one too low.*add 1 to")
+
+
+def test_what_an_id_and_another_number_name_is_refused():
+    rows = {f"a/{n}": row(n) for n in range(4)}
+    given = GivenFeatures("voice", rows, "voice")
+    given.of("a", 0, "a/1")
+    refused(lambda: given.of("a", 1), "'a/1' may be those of 'a/0' or of 'a/1'")
+    refused(lambda: given.of("b", 0, "a/1"), "'a/1' may be those of 'a/0' or of 'b/0'")
+    refused(
+        lambda: given.of("a", 2, "a/3", numbered=True),
+        "voice: an utterance has the features of 'a/2' by its number and those of 'a/3' by its id",
+    )
+
+
 def test_numbers_that_are_one_too_high_are_refused_on_the_way_and_at_the_end(monkeypatch):
     rows = {f"{d}_{n}": row(n) for d in "abc" for n in (1, 2, 3)}
     given = GivenFeatures("voice", rows, "--features voice")

@@ -10,6 +10,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features import words
 from eacl_jax.features.join import joined, names_of
 from eacl_jax.features.modality import CONSTANT, Modality, check_rows, described, read_features
+from eacl_jax.features.sound import prosody
 
 NAN = float("nan")
 
@@ -22,6 +23,14 @@ def test_standardized_by_training_frames_and_the_unknown_is_the_mean():
     assert modality.deviation == pytest.approx(((8 / 3) ** 0.5, CONSTANT))
     rows = modality.standardized(np.float32([[9, 9], [3, NAN], [1e9, 5]]))
     assert rows.tolist() == [[0, 0], [10, 0]]  # the last two frames; what is far out is cut
+
+
+def test_mean_and_deviation_are_of_the_frames_that_are_taken():
+    found = [np.float32([[900], [800], [1], [3]]), np.float32([[5], [7]])]
+    modality = Modality.of(found, frames=2)
+    assert (modality.mean, modality.deviation) == ((4,), pytest.approx((5**0.5,)))
+    taken = np.concatenate([modality.standardized(each) for each in found])
+    np.testing.assert_allclose([taken.mean(), taken.std()], [0, 1], atol=1e-6)
 
 
 def test_frames_of_which_nothing_is_known_are_not_there():
@@ -110,6 +119,37 @@ def test_thirds_become_words_by_speaker_where_enough_is_known():
         "hi (quiet, slow)",
         "so",
     ]
+
+
+def pairs_of(*columns, made_by=""):
+    """The words of each column."""
+    modality = Modality.of([np.ones((1, len(columns)))], frames=1, columns=columns, made_by=made_by)
+    said = Utterance("Ann", "hi", features={"voice": np.ones((1, len(columns)), np.float32)})
+    thirds = words.thirds_of("voice", modality, [said])
+    return [f"{low}, {high}" for low, high in zip(thirds.low, thirds.high, strict=True)]
+
+
+def test_a_columns_words_are_those_of_the_parts_of_its_name():
+    named = ["avg_intensity", "meanF0", "speech rate", "F0semitoneFrom27.5Hz_sma3nz_amean"]
+    assert pairs_of(*named) == ["quiet, loud", "low, high", "slow, fast", "low, high"]
+    # A column that has words takes none from the others.
+    assert pairs_of("pitch", "smile", "pitch_std", "moderate_x", "strange") == [
+        "low, high",
+        "low smile, high smile",
+        ", ",
+        "low moderate x, high moderate x",
+        "low strange, high strange",
+    ]
+    assert pairs_of("smile", "gaze_x") == ["low smile, high smile", "low gaze x, high gaze x"]
+
+
+def test_prosody_has_words_for_how_loud_high_and_fast():
+    said = ["quiet, loud", "low, high", "slow, fast"]
+    for columns, made_by in ((prosody.COLUMNS, prosody.MADE_BY), (prosody.COLUMNS, "")):
+        assert [each for each in pairs_of(*columns, made_by=made_by) if each != ", "] == said
+    melds = "duration,avg_intensity,intensity_variation,avg_pitch,pitch_std,pitch_range"
+    columns = [*melds.split(","), "articulation_rate", "mean_hnr"]
+    assert [each for each in pairs_of(*columns) if each != ", "] == said
 
 
 def test_words_need_names():

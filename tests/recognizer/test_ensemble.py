@@ -8,6 +8,8 @@ import pytest
 from eacl_jax import EmotionRecognizer, Ensemble
 from eacl_jax.errors import UserError
 from eacl_jax.features.modality import Modality
+from tests.stubs import sounds
+from tests.stubs.featured import chances, make_featured, make_hearing
 from tests.stubs.recognizers import DIALOGUES, LABELS, SEVERAL, SHIFTED, recognizer
 from tests.stubs.toys import make_recognizer
 
@@ -102,3 +104,18 @@ def test_who_cannot_answer_together_is_refused():
         Ensemble([recognizer(), recognizer(**SEVERAL)])
     with pytest.raises(UserError, match="model 2 of the ensemble answers joy, rage, and the first"):
         Ensemble([recognizer(), recognizer().with_labels("joy,rage=anger")])
+
+
+def test_members_of_which_some_hear_answer_together(tmp_path, caplog):
+    hearing = make_hearing(tmp_path / "hearing")
+    reading = make_featured(tmp_path / "reading", modalities={})
+    for name, hertz in (("a.wav", 120), ("b.wav", 300)):
+        sounds.put(tmp_path / "clips" / name, sounds.voice(hertz, 0.3))
+    said = {"speaker": "Ann", "text": "the day is wonderful"}
+    chat = [{**said, "audio": "a.wav"}, {**said, "audio": "b.wav"}, said]
+    found = Ensemble([reading, hearing]).predict(chat, sounds=tmp_path / "clips")
+    assert "does not read the features" not in caplog.text
+    both = reading.predict(chat), hearing.predict(chat, sounds=tmp_path / "clips")
+    np.testing.assert_allclose(chances(found), np.mean([*map(chances, both)], axis=0), atol=1e-6)
+    with pytest.raises(UserError, match="reads no features that can be made of sound"):
+        Ensemble([reading]).predict(chat, sounds=tmp_path / "clips")

@@ -23,7 +23,8 @@ from eacl_jax.recognizer.card import card
 from eacl_jax.recognizer.ensemble import Ensemble
 from eacl_jax.recognizer.preparing import prepare
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured
+from tests.stubs import sounds
+from tests.stubs.featured import LOUD, QUIET, VOICE, chances, make_featured, make_hearing
 
 TEXT = "the day is wonderful"
 FACE = [[0.1, 0.2], [0.3, None]]
@@ -329,3 +330,36 @@ def test_where_no_text_is_read_neither_texts_nor_names_are_too_long(textless, ca
     textless.adapt([{**each, "emotion": "joy"} for each in long])
     assert "longer than" not in caplog.text
     assert "tokenizer" not in caplog.text
+
+
+def test_whoever_reads_dialogues_hears(tmp_path):
+    hearing, clips = make_hearing(tmp_path / "encoder"), tmp_path / "clips"
+    said = []
+    for number, hertz in enumerate((120, 200, 300, 400)):
+        sounds.put(clips / f"{number}.wav", sounds.voice(hertz, 0.3))
+        said.append(asked(audio=f"{number}.wav", emotion=("joy", "anger")[number % 2]))
+    chats = [{"id": "a", "utterances": said[:2]}, {"id": "b", "utterances": said[2:]}]
+    heard, _ = hearing.read(chats, annotated=True, sounds=clips)
+    assert all(each.features for dialogue in heard for each in dialogue.utterances)
+    deaf = hearing.encode(chats)
+    encoded = hearing.encode(chats, sounds=clips)
+    np.testing.assert_allclose(encoded, hearing.encode(heard), atol=1e-6)
+    assert np.abs(encoded - deaf).max() > 1e-3
+    for name in ("adapt", "calibrate"):
+        found, wanted = getattr(hearing, name)(chats, sounds=clips), getattr(hearing, name)(heard)
+        assert found.settings.calibration == pytest.approx(wanted.settings.calibration, rel=1e-4)
+        for stage, anchors in wanted.anchors.items():
+            np.testing.assert_allclose(found.anchors[stage], anchors, atol=1e-5)
+    conversation = hearing.conversation(sounds=str(clips))
+    answers = [conversation.add(each) for each in (*said[:2], asked())]
+    wanted = chances(hearing.predict([*said[:2], asked()], sounds=clips))
+    np.testing.assert_allclose(chances(answers), wanted, atol=1e-5)
+    for given, message in (
+        (asked(audio="none.wav"), r"^the utterance: .*none\.wav is missing"),
+        (asked(audio=7), "^the utterance: its 'audio' must be the path of a sound file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            conversation.add(given)
+    assert len(conversation) == 3
+    with pytest.raises(UserError, match=r"^sounds: no utterance names a sound file"):
+        hearing.encode([asked()], sounds=clips)

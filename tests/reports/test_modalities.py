@@ -72,6 +72,25 @@ def test_it_says_what_is_lost_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (12, "Then 12 answers change: 0 from right to wrong, 0 from wrong to right."),
+        (1, "Then 1 answer changes: 0 from right"),
+        (0, "Then no answer changes."),
+    ],
+)
+def test_answers_that_turn_from_wrong_to_wrong_are_told(
+    tmp_path: Path, changed: int, said: str
+) -> None:
+    run = with_features("gated")
+    nothing = {"dev": 0, "test": 0}
+    least = run["results"]["modalities"]["text_alone"]
+    least |= {"changed": {"dev": 0, "test": changed}, "better": nothing, "worse": nothing}
+    assert said in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_each_of_several_is_left_out(tmp_path: Path) -> None:
     text = Reader(write_report(tmp_path, **with_features("gated", ("face", "voice"))).read_text())
     assert text.row("without face, dev")[2] == "−4.00"

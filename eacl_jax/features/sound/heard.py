@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -46,6 +47,44 @@ def within(folder: Path, audio: str, where: str) -> Path:
     return path
 
 
+def check_audio(utterance: Utterance, where: str) -> None:
+    """Raises `UserError` where it cannot be told which file an utterance's `audio` names."""
+    fields = utterance.audio_fields
+    if len(fields) > 1:
+        names = ", ".join(map(repr, fields))
+        raise UserError(f"{where} has more than one field for its sound: {names}; keep one.")
+    for name, value in fields.items():
+        empty = value is None or (isinstance(value, float) and math.isnan(value))
+        if not isinstance(value, str) and not empty:
+            raise UserError(
+                f"{where}: its {name!r} must be the path of a sound file, a text, got"
+                f" {value!r:.60}."
+            )
+
+
+def check_some(utterances: Iterable[Utterance], makers: Iterable[str], where: str) -> None:
+    """Raises `UserError` where the sounds' folder is given, and no utterance names a file.
+
+    Args:
+      utterances: all of them.
+      makers: modalities that can be made of sound; utterances that bring all of these need none.
+      where: what gave the folder.
+    """
+    makers, lacks = tuple(makers), False
+    for each in utterances:
+        if each.audio:
+            return
+        lacks = lacks or not all(has_known(each.features, name) for name in makers)
+    if lacks:
+        raise UserError(f"{where}: {NONE_NAMED}")
+
+
+NONE_NAMED = (
+    "no utterance names a sound file, so that none is read; give its path in that folder as"
+    " `audio`, in a field of JSON or a column of a table of that name."
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sounds:
     """The sound that utterances name, and what is made of it, by several processes.
@@ -71,10 +110,11 @@ class Sounds:
         problems: dict[int, str] = {}
         wanted: dict[str, dict[str, None]] = {made_by: {} for made_by in self.makers.values()}
         for number, (where, utterance) in enumerate(named):
-            if not (missing := self.missing(utterance)):
-                continue
-            audio = str(utterance.audio)
+            missing, audio = self.missing(utterance), str(utterance.audio)
             try:
+                check_audio(utterance, where)
+                if not missing:
+                    continue
                 within(self.folder, audio, where)
             except UserError as error:
                 problems[number] = str(error)
