@@ -188,11 +188,12 @@ def _heard(
     found: "Sequence[Found]", folder: Path, modalities: "Mapping[str, Modality]"
 ) -> "list[Found]":
     """With the features that can be made of the sound that utterances name."""
-    from eacl_jax.features.sound.heard import check_some
+    from eacl_jax.features.sound.heard import NONE_NAMED, none_named
 
     if not (sounds := options.sounds_of(modalities, folder)):
         return list(found)
-    check_some((u for item in found for u in item.dialogue.utterances), sounds.makers, "--sounds")
+    if none_named((u for item in found for u in item.dialogue.utterances), sounds.makers):
+        raise UserError(f"--sounds: {NONE_NAMED}")
     made = iter(
         sounds.heard(
             [(item.where(n), u) for item in found for n, u in enumerate(item.dialogue.utterances)]

@@ -128,15 +128,17 @@ def with_sound(
       folder: that all sound files are in.
 
     Raises:
-      UserError: a file cannot be used, leads out of the folder, or a package is missing; none of
-        the features can be made of sound; or utterances lack them, and none names a file.
+      UserError: a file cannot be used, leads out of the folder, or a package is missing; or none
+        of the features can be made of sound.
     """
     # They take their time.
     from eacl_jax.features.sound.extractors import makers
-    from eacl_jax.features.sound.heard import check_some
+    from eacl_jax.features.sound.heard import NONE_NAMED, none_named
 
     listened = listener(modalities, folder)
-    check_some(utterances_of(dialogues), makers(modalities), "sounds")
+    if none_named(utterances_of(dialogues), makers(modalities)):
+        # No mistake of who asks for one dialogue after the other.
+        log.warning("sounds: %s", NONE_NAMED)
     return [
         dataclasses.replace(
             dialogue,
@@ -154,7 +156,7 @@ def listener(modalities: Modalities, folder: Path) -> Callable[[Utterance, str],
     in messages.
 
     Args:
-      modalities, folder: as of `with_sound`, whose errors but the last it raises.
+      modalities, folder: as of `with_sound`, whose errors it raises.
     """
     # They take their time, and most models read texts alone.
     from eacl_jax.features.sound.decoding import read_sound

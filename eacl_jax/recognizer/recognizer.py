@@ -287,8 +287,7 @@ class EmotionRecognizer:
             mean of its parts' representations. To a model that reads features alone no text is too
             long.
           sounds: the folder of the sound files that utterances name as `audio`, of which the
-            features are made that the model reads and the utterances lack; one utterance at least
-            must name one. None: no file is read.
+            features are made that the model reads and the utterances lack; None: no file is read.
           coverage: with 0.9, `Prediction.possible` are the labels that hold an utterance's own in
             90% of utterances like those of dev, on average: one where the model is sure. 0.5 to
             0.99, in whole percent.

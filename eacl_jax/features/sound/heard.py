@@ -62,21 +62,19 @@ def check_audio(utterance: Utterance, where: str) -> None:
             )
 
 
-def check_some(utterances: Iterable[Utterance], makers: Iterable[str], where: str) -> None:
-    """Raises `UserError` where the sounds' folder is given, and no utterance names a file.
+def none_named(utterances: Iterable[Utterance], makers: Iterable[str]) -> bool:
+    """Whether some utterances lack features of sound, and none names a file: see `NONE_NAMED`.
 
     Args:
       utterances: all of them.
       makers: modalities that can be made of sound; utterances that bring all of these need none.
-      where: what gave the folder.
     """
     makers, lacks = tuple(makers), False
     for each in utterances:
         if each.audio:
-            return
+            return False
         lacks = lacks or not all(has_known(each.features, name) for name in makers)
-    if lacks:
-        raise UserError(f"{where}: {NONE_NAMED}")
+    return lacks
 
 
 NONE_NAMED = (
