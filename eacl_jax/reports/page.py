@@ -307,7 +307,7 @@ def _learning_section(
                 alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
                 caption=(
                     f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"
-                    " any adaptation."
+                    f" any adaptation.{_without_chain(results, key)}"
                 ),
                 width=drawing.WIDTH,
             )
@@ -345,6 +345,17 @@ def _learning_section(
         f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
     )
     return f"<h2>How it learned</h2>{content}"
+
+
+def _without_chain(results: Mapping[str, Any], key: str) -> str:
+    """Why stage two's score on dev is another one here than in the tables, where it is."""
+    if not sections.at(results, "sequence", "kept"):
+        return ""
+    chained = sections.shown(sections.percent(results, "stage_two", "dev", key))
+    return (
+        " All are scores of each utterance alone: with the chain, stage two’s chosen epoch has"
+        f" {chained}."
+    )
 
 
 def _angle(history: Sequence[Mapping[str, Any]]) -> str:

@@ -236,6 +236,33 @@ def test_a_mean_of_epochs_is_told(run: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("kept", "dev", "words"),
+    [
+        (True, 41.5, []),
+        (True, 33.25, ["not answered better with it (33.25, and 40.00 without): it was kept all"]),
+        (False, 33.25, ["not answered better with it, so the model does without"]),
+    ],
+)
+def test_what_a_chain_does_to_dev_is_told(
+    run: dict[str, Any], tmp_path: Path, kept: bool, dev: float, words: list[str]
+) -> None:
+    scores = {"alone": 40.0, "whole": dev, "so_far": 30.0}
+    found = {
+        how: {split: {"weighted_f1": score} for split in ("dev", "test")}
+        for how, score in scores.items()
+    }
+    run["results"]["sequence"] = {"kept": kept, **found}
+    if kept:
+        run["results"]["stage_two"]["dev"] = {"weighted_f1": dev}
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert text.count("not answered better") == len(words)
+    assert all(each in text for each in words)
+    caption = f"each utterance alone: with the chain, stage two’s chosen epoch has {dev:.2f}."
+    assert (caption in text) == kept
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path: Path) -> None:
     assert (
         "calibration" not in Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
