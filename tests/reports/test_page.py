@@ -277,6 +277,14 @@ def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path
         "differ by 5.62 points (expected calibration error, 15 bins; 11.65 before scores were"
         " divided by 1.50" in text
     )
+    assert "share of train" not in text
+    run["results"]["stage_one"]["calibration"] = {"prior": 0.2}
+    run["results"]["stage_two"]["calibration"]["prior"] = 0.0
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert (
+        "added a times the log of its share of train (evaluation.prior), a being 0.20 in stage"
+        " one and 0.00 in stage two, chosen on dev." in text
+    )
 
 
 @pytest.mark.usefixtures("without_figures")
