@@ -343,36 +343,54 @@ def draw_dev(
     return figure
 
 
-# Terms of the loss that have a name and a colour (index in the theme's series) of their own; others
-# are drawn under their own names, in the colours that follow.
-_TERMS = {"contrastive": ("contrastive", 3), "ce": ("cross-entropy", 4)}
+TOTAL, MOVED = "total", "embeddings moved (FGM)"
+"""Curves of `loss_curves` that are no terms of the total."""
+# Terms of the loss that have a name of their own; others are drawn under theirs.
+_TERMS = {
+    "contrastive": "contrastive",
+    "ce": "cross-entropy",
+    "divergence": "divergence (R-Drop)",
+    "adversarial": MOVED,
+}
 _NO_TERMS = ("stage", "step", "epoch", "loss", "grad_norm", "examples_per_second", "angle")
 
 
-def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Stage one's loss and its terms by step, but for the angle, which has a figure of its own; the
-    running mean stands out where there are many steps.
+def loss_curves(
+    history: Sequence[Mapping[str, Any]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps and values of what `draw_losses` draws, by its name in the legend: stage one's loss and
+    its terms, but for the angle, which has a figure of its own.
     """
     first: Mapping[str, Any] = next(
         (row for row in history if row.get("stage") == 1 and "loss" in row), {}
     )
-    others = [name for name in first if name not in (*_TERMS, *_NO_TERMS)]
-    terms = _TERMS | {name: (name, (5 + i) % 8) for i, name in enumerate(others)}
+    others = {name: name for name in first if name not in (*_TERMS, *_NO_TERMS)}
+    found = {
+        name: values(history, 1, "step", key)
+        for key, name in ({"loss": TOTAL} | _TERMS | others).items()
+    }
+    return {name: curve for name, curve in found.items() if len(curve[0])}
+
+
+def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
+    """What `loss_curves` gives, by step; the running mean stands out where there are many steps."""
     figure = new_figure(WIDTH, 3.6)
     axes = figure.add_subplot()
-    drawn = [("loss", "total", theme.ink, 2.4)]
-    drawn += [(key, name, theme.series[i], 1.8) for key, (name, i) in terms.items()]
-    for key, name, colour, width in drawn:
-        steps, losses = values(history, 1, "step", key)
-        if len(steps):
-            _smoothed(axes, steps, losses, colour, name, width)
+    for number, (name, (steps, losses)) in enumerate(loss_curves(history).items()):
+        colour = theme.ink if name == TOTAL else theme.series[(2 + number) % len(theme.series)]
+        _smoothed(axes, steps, losses, colour, name, 2.4 if name == TOTAL else 1.8)
     axes.set_xlabel("training step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(axis="y", linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    handles, names = axes.get_legend_handles_labels()
     figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False
+        handles,
+        names,
+        loc="outside upper left",
+        ncols=3 if len(names) <= 4 else 2,  # of the longest names no three stand side by side
+        frameon=False,
     )
     return figure
 
@@ -391,11 +409,16 @@ def draw_angle(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def window(steps: np.ndarray) -> int:
+    """How many of a curve's steps its running mean is over; 1: it is drawn as it is."""
+    return max(1, len(steps) // 25)
+
+
 def _smoothed(
     axes: Axes, steps: np.ndarray, losses: np.ndarray, colour: str, name: str, width: float
 ) -> None:
-    window = len(steps) // 25
-    if window < 2:
+    over = window(steps)
+    if over == 1:
         axes.plot(
             steps,
             losses,
@@ -406,9 +429,9 @@ def _smoothed(
         )
         return
     axes.plot(steps, losses, color=colour, linewidth=0.8, alpha=0.3)
-    means = np.convolve(losses, np.ones(window) / window, mode="valid")
+    means = np.convolve(losses, np.ones(over) / over, mode="valid")
     axes.plot(
-        np.convolve(steps, np.ones(window) / window, mode="valid"),
+        np.convolve(steps, np.ones(over) / over, mode="valid"),
         means,
         color=colour,
         linewidth=width,

@@ -285,9 +285,6 @@ def _learning_section(
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
     drawn = drawn_words(measure, sections.measure_words(key, {}))
-    terms = "the total and its two main terms before weighting"
-    if sections.classifies(config):
-        terms = "the classifier’s cross-entropy"
     shown = []
     chosen = {
         number: sections.at(results, stage, "best_epoch")
@@ -320,8 +317,7 @@ def _learning_section(
                 title="Loss of stage one",
                 alt="Losses of stage one by training step.",
                 caption=(
-                    f"What training makes smaller: {terms}. Faint: each logged step; bold: their"
-                    " running mean."
+                    f"{_losses(history, sections.classifies(config))}"
                     f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,
@@ -356,6 +352,29 @@ def _without_chain(results: Mapping[str, Any], key: str) -> str:
         " All are scores of each utterance alone: with the chain, stage two’s chosen epoch has"
         f" {chained}."
     )
+
+
+def _losses(history: Sequence[Mapping[str, Any]], classifies: bool) -> str:
+    """What the figure of the losses shows, as HTML; whether a classifier alone was trained."""
+    curves = figures.loss_curves(history)
+    terms = [escape(name) for name in curves if name not in (figures.TOTAL, figures.MOVED)]
+    total, kind = "the total", "Its terms"
+    if classifies:
+        more = ", with what is added to it" if terms else ""
+        total, kind = f"the classifier’s cross-entropy{more}", "Added to it"
+    beside = f" {kind}, before weighting: {', '.join(terms)}." if terms else ""
+    moved = (
+        f" “{figures.MOVED}”: the same total where the word embeddings are moved, whose gradients"
+        " count too."
+        if figures.MOVED in curves
+        else ""
+    )
+    smoothed = (
+        " Faint: each logged step; bold: their running mean."
+        if any(figures.window(steps) > 1 for steps, _ in curves.values())
+        else ""
+    )
+    return f"What training makes smaller: {total}.{beside}{moved}{smoothed}"
 
 
 def _angle(history: Sequence[Mapping[str, Any]]) -> str:

@@ -259,3 +259,23 @@ def test_whatever_terms_a_loss_has_are_drawn() -> None:
     figure = figures.draw_losses(LIGHT, rows)
     (axes,) = figure.axes
     assert axes.get_legend_handles_labels()[1] == ["total", "cross-entropy", "spread"]
+
+
+@pytest.mark.parametrize(("rows", "faint"), [(49, False), (50, True)])
+def test_a_running_mean_is_drawn_of_many_steps_alone(rows: int, faint: bool) -> None:
+    history = [{"stage": 1, "step": i, "loss": 3.0, "divergence": 0.1} for i in range(rows)]
+    (axes,) = figures.draw_losses(LIGHT, history).axes
+    assert axes.get_legend_handles_labels()[1] == ["total", "divergence (R-Drop)"]
+    assert len(axes.lines) == (4 if faint else 2)
+    steps, _ = figures.loss_curves(history)["total"]
+    assert (figures.window(steps) > 1) == faint
+
+
+@pytest.mark.parametrize("terms", [("divergence",), ("divergence", "adversarial")])
+def test_the_legend_of_the_losses_is_not_cut(terms) -> None:
+    numbers = dict.fromkeys(("loss", "ce", "contrastive", "angle", *terms), 1.0)
+    figure = figures.draw_losses(LIGHT, [{"stage": 1, "step": 1, **numbers}])
+    canvas = drawn(figure)
+    (legend,) = figure.legends
+    place = legend.get_window_extent(canvas.get_renderer()).get_points()
+    assert place[1][0] <= figure.bbox.x1

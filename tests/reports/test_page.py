@@ -237,6 +237,49 @@ def test_a_mean_of_epochs_is_told(run: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize(
+    ("steps", "terms", "ce_weight", "caption"),
+    [
+        (
+            60,
+            ("ce", "contrastive", "angle"),
+            0.1,
+            "the total. Its terms, before weighting: contrastive, cross-entropy. Faint: each",
+        ),
+        (
+            40,
+            ("ce", "contrastive", "divergence", "<own"),
+            0.1,
+            "the total. Its terms, before weighting: contrastive, cross-entropy, divergence"
+            " (R-Drop), <own. Median",
+        ),
+        (40, (), 1.0, "the classifier’s cross-entropy. Median"),
+        (
+            40,
+            ("divergence", "adversarial"),
+            1.0,
+            "the classifier’s cross-entropy, with what is added to it. Added to it, before"
+            " weighting: divergence (R-Drop). “embeddings moved (FGM)”: the same total where",
+        ),
+    ],
+)
+def test_the_caption_of_the_losses_is_of_what_is_drawn(
+    run: dict[str, Any],
+    tmp_path: Path,
+    steps: int,
+    terms: tuple[str, ...],
+    ce_weight: float,
+    caption: str,
+) -> None:
+    run["config"]["loss"]["ce_weight"] = ce_weight
+    numbers = {"loss": 3.0, "examples_per_second": 9.0, **dict.fromkeys(terms, 1.0)}
+    run["history"] = [{"stage": 1, "step": step, **numbers} for step in range(steps)]
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert f"What training makes smaller: {caption}" in text
+    assert ("Faint" in text) == (steps >= 50)
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
     ("kept", "dev", "words"),
     [
         (True, 41.5, []),
