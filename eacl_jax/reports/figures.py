@@ -287,14 +287,17 @@ def draw_dev(
     chosen: Mapping[int, int | None],
     chosen_on: Mapping[int, str],
     what: str = "anchors",
+    mean: tuple[Sequence[int], float] | None = None,
 ) -> Figure:
     """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs
-    are ringed.
+    are ringed, and the score of a mean of epochs is a dashed line.
 
     Args:
       key: field of the epoch rows. measure: its name in words.
       chosen: epoch by stage (1 or 2). chosen_on: the split that chose it, by stage.
       what: stage two moves.
+      mean: the epochs whose weights' mean stage one kept, and its score in percent; None where it
+        kept an epoch.
     """
     figure = new_figure(WIDTH, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -337,10 +340,34 @@ def draw_dev(
                 fontweight="bold",
                 path_effects=[withStroke(linewidth=3, foreground=theme.surface)],
             )
+    if mean is not None:
+        _mark_mean(theme, left, *mean)
     low, high = left.get_ylim()
-    left.set_ylim(low, high + 0.3 * (high - low))  # Room for the words over the ring.
+    left.set_ylim(low, high + 0.3 * (high - low))  # Room for the words over ring and dashed line.
     left.set_ylabel(f"{measure} on dev, %")
     return figure
+
+
+_LONGEST = len("5, 6, 7, 8")
+"""Of a mean of more epochs than that the figure says how many they are, not which."""
+
+
+def _mark_mean(theme: Theme, axes: Axes, epochs: Sequence[int], score: float) -> None:
+    """A dashed line where the score of a mean of epochs is, with its name and value over it."""
+    named = ", ".join(map(str, epochs))
+    which = f"epochs {named}" if len(named) <= _LONGEST else f"{len(epochs)} epochs"
+    axes.axhline(score, color=theme.ink, linewidth=1.2, linestyle="--", zorder=1)
+    axes.annotate(
+        f"mean of {which}:\n{score:.2f}",
+        (0.0, score),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(4, 4),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=9.5,
+        fontweight="bold",
+        path_effects=[withStroke(linewidth=3, foreground=theme.surface)],
+    )
 
 
 TOTAL, MOVED = "total", "embeddings moved (FGM)"

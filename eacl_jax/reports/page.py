@@ -291,6 +291,12 @@ def _learning_section(
         for number, (stage, _) in enumerate(sections.STAGES, start=1)
         if not sections.at(results, stage, "mean_of")  # else none of them was kept
     }
+    mean, marks, kept = _mean_of_epochs(results, key), "the chosen epochs ringed", ""
+    if mean is not None:
+        which = f"mean of the weights of epochs {', '.join(map(str, mean[0]))}"
+        line = f"stage one’s {which} a dashed line at {mean[1]:.2f}"
+        marks = f"the chosen epoch of stage two ringed, {line}"
+        kept = f" of stage two; of stage one the {which} was kept, whose score is the dashed line"
     if any(len(figures.values(history, stage, "epoch", f"dev_{key}")[0]) for stage in (1, 2)):
         # Even in the reference dev chooses stage two's epoch; test only breaks ties.
         chosen_on = {1: "test" if sections.selected_on_test(config) else "dev", 2: "dev"}
@@ -298,13 +304,13 @@ def _learning_section(
             gallery.show(
                 "dev_by_epoch",
                 lambda theme: figures.draw_dev(
-                    theme, history, f"dev_{key}", drawn, chosen, chosen_on, what
+                    theme, history, f"dev_{key}", drawn, chosen, chosen_on, what, mean
                 ),
                 title=f"Dev {escape(measure)} by epoch",
-                alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
+                alt=f"Dev {measure} by epoch of both stages, {marks}.",
                 caption=(
-                    f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"
-                    f" any adaptation.{_without_chain(results, key)}"
+                    f"The ring is the epoch that was kept{kept}. Epoch 0 of stage two: the"
+                    f" {what} before any adaptation.{_without_chain(results, key)}"
                 ),
                 width=drawing.WIDTH,
             )
@@ -341,6 +347,15 @@ def _learning_section(
         f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
     )
     return f"<h2>How it learned</h2>{content}"
+
+
+def _mean_of_epochs(results: Mapping[str, Any], key: str) -> tuple[Sequence[int], float] | None:
+    """Stage one's epochs whose mean it kept, and the mean's score on dev; None: it kept one."""
+    epochs, score = (
+        sections.at(results, "stage_one", "mean_of"),
+        sections.percent(results, "stage_one", "dev", key),
+    )
+    return (epochs, score) if epochs and score is not None else None
 
 
 def _without_chain(results: Mapping[str, Any], key: str) -> str:

@@ -230,9 +230,22 @@ def test_what_one_answer_would_give_and_epoch_0_are_told(
 
 @pytest.mark.usefixtures("without_figures")
 def test_a_mean_of_epochs_is_told(run: dict[str, Any], tmp_path: Path) -> None:
+    def told(html: str) -> tuple[str, list[str]]:
+        reader = Reader(html)
+        alts = [value for _, name, value in reader.attributes if name == "alt"]
+        return reader.text, [alt for alt in alts if alt.startswith("Dev weighted F1")]
+
+    text, alts = told(write_report(tmp_path, **run).read_text(encoding="utf-8"))
+    assert "The ring is the epoch that was kept. Epoch 0" in text
+    assert set(alts) == {"Dev weighted F1 by epoch of both stages, the chosen epochs ringed."}
     run["results"]["stage_one"]["mean_of"] = [2, 5]
-    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    run["results"]["stage_one"]["dev"] = {"weighted_f1": 52.5}
+    text, alts = told(write_report(tmp_path, **run).read_text(encoding="utf-8"))
     assert "stage one the mean of the weights of epochs 2, 5;" in text
+    mean = "mean of the weights of epochs 2, 5"
+    assert f"kept of stage two; of stage one the {mean} was kept, whose score is the" in text
+    (alt,) = set(alts)
+    assert f"of stage two ringed, stage one’s {mean} a dashed line at 52.50." in alt
 
 
 @pytest.mark.usefixtures("without_figures")
