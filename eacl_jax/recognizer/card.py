@@ -127,17 +127,31 @@ def _answer(settings: Settings) -> str:
         " one (logsumexp less log"
         f" {each}), and an utterance gets the label with the largest."
     )
-    offsets = settings.offsets.get(Stage.TWO, ())
-    added = ", ".join(
-        f"{offset:+.4g} for {plain(label)}"
-        for label, offset in zip(settings.labels, offsets, strict=bool(offsets))
-    )
     return (
         nearest
         + (classifier if settings.head == "predictor" else "")
-        + (f" Before that, offsets are added to the labels' scores: {added}." if added else "")
+        + _offsets(settings, Stage.TWO)
         + (_chain(settings) if settings.chain is not None else "")
+        + _offsets(settings, Stage.ONE)
     )
+
+
+_OFFSETS = {
+    Stage.ONE: 'Stage one\'s anchors (`stage="stage_one"`) answer with offsets added to the scores',
+    Stage.TWO: "Before that, offsets are added to the labels' scores",
+}
+
+
+def _offsets(settings: Settings, stage: Stage) -> str:
+    """What is added to the labels' scores where the stage answers, in a sentence."""
+    offsets = settings.offsets.get(stage)
+    if not offsets:
+        return ""
+    added = ", ".join(
+        f"{offset:+.4g} for {plain(label)}"
+        for label, offset in zip(settings.labels, offsets, strict=True)
+    )
+    return f" {_OFFSETS[stage]}: {added}."
 
 
 def _chain(settings: Settings) -> str:

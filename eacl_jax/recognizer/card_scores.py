@@ -124,12 +124,15 @@ def _annotators(facts: Facts) -> str:
 def calibration_section(settings: Settings, facts: Facts, derived: str) -> str:
     """The section "Calibration"; `derived` is said first."""
     rows, several = [], facts.several
+    prior = _prior(facts)
     for stage in Stage:
         found = facts.results.of(stage).calibration
         errors = (found.expected_calibration_error_uncalibrated, found.expected_calibration_error)
         before, after = ([f"{error[split]:.2f}" for split in ("dev", "test")] for error in errors)
-        numbers = [f"{found.temperature:.4f}", before[0], after[0], before[1], after[1]]
-        rows.append((stage.words, *numbers[1 if several else 0 :]))
+        chosen = [] if several else [f"{found.temperature:.4f}"]
+        if prior is not None:
+            chosen.append(_number(getattr(found, prior)))
+        rows.append((stage.words, *chosen, before[0], after[0], before[1], after[1]))
     columns = ("dev without", "dev with", "test without", "test with")
     if several:
         return (
@@ -143,7 +146,7 @@ def calibration_section(settings: Settings, facts: Facts, derived: str) -> str:
         if derived
         else ""
     )
-    scores = "(scores + offsets)" if settings.offsets else "scores"
+    scores = "(scores + offsets)" if settings.offsets.get(Stage.TWO) else "scores"
     by = (
         " Scores are of the cosines of the logits with the labels' axes, whatever the logits' size:"
         " confidence and calibration error are not those of a softmax of the logits."
@@ -160,10 +163,30 @@ def calibration_section(settings: Settings, facts: Facts, derived: str) -> str:
             ", T fitted on dev, and those of stage two are then weighed by the chain",
         )
     return (
-        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{by}{note} Expected"
-        " calibration error in percent, without T and with it:\n\n"
-        + table(("", "T", *columns), rows)
+        f"## Calibration\n\n{alone[0]} `softmax({scores} / T)`{alone[1]}.{by}{note}"
+        f"{_PRIORS[prior] if prior else ''} Expected calibration error in percent, without T and"
+        " with it:\n\n" + table(("", "T", *(("a",) if prior else ()), *columns), rows)
     )
+
+
+_PRIORS = {
+    "prior": (
+        " The run added to each label's score a times the log of its share of train, a chosen on"
+        " dev (`evaluation.prior`)."
+    ),
+    "logit_adjustment": (
+        " The run took from each label's score a times the log of its share of train, a chosen on"
+        " dev (`evaluation.logit_adjustment`)."
+    ),
+}
+"""By the field of `Calibration` that has the factor."""
+
+
+def _prior(facts: Facts) -> str | None:
+    """Which of `_PRIORS` the run had; none with several labels."""
+    found = facts.results.stage_two.calibration
+    names = () if facts.several else tuple(_PRIORS)
+    return next((name for name in names if getattr(found, name) is not None), None)
 
 
 def unsure_section(found: Abstention | None, derived: str) -> str:

@@ -287,14 +287,17 @@ def draw_dev(
     chosen: Mapping[int, int | None],
     chosen_on: Mapping[int, str],
     what: str = "anchors",
+    mean: tuple[Sequence[int], float] | None = None,
 ) -> Figure:
     """The measure that chose the epoch, by epoch, one panel a stage on one scale; the chosen epochs
-    are ringed.
+    are ringed, and the score of a mean of epochs is a dashed line.
 
     Args:
       key: field of the epoch rows. measure: its name in words.
       chosen: epoch by stage (1 or 2). chosen_on: the split that chose it, by stage.
       what: stage two moves.
+      mean: the epochs whose weights' mean stage one kept, and its score in percent; None where it
+        kept an epoch.
     """
     figure = new_figure(WIDTH, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -337,42 +340,84 @@ def draw_dev(
                 fontweight="bold",
                 path_effects=[withStroke(linewidth=3, foreground=theme.surface)],
             )
+    if mean is not None:
+        _mark_mean(theme, left, *mean)
     low, high = left.get_ylim()
-    left.set_ylim(low, high + 0.3 * (high - low))  # Room for the words over the ring.
+    left.set_ylim(low, high + 0.3 * (high - low))  # Room for the words over ring and dashed line.
     left.set_ylabel(f"{measure} on dev, %")
     return figure
 
 
-# Terms of the loss that have a name and a colour (index in the theme's series) of their own; others
-# are drawn under their own names, in the colours that follow.
-_TERMS = {"contrastive": ("contrastive", 3), "ce": ("cross-entropy", 4)}
+_LONGEST = len("5, 6, 7, 8")
+"""Of a mean of more epochs than that the figure says how many they are, not which."""
+
+
+def _mark_mean(theme: Theme, axes: Axes, epochs: Sequence[int], score: float) -> None:
+    """A dashed line where the score of a mean of epochs is, with its name and value over it."""
+    named = ", ".join(map(str, epochs))
+    which = f"epochs {named}" if len(named) <= _LONGEST else f"{len(epochs)} epochs"
+    axes.axhline(score, color=theme.ink, linewidth=1.2, linestyle="--", zorder=1)
+    axes.annotate(
+        f"mean of {which}:\n{score:.2f}",
+        (0.0, score),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(4, 4),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=9.5,
+        fontweight="bold",
+        path_effects=[withStroke(linewidth=3, foreground=theme.surface)],
+    )
+
+
+TOTAL, MOVED = "total", "embeddings moved (FGM)"
+"""Curves of `loss_curves` that are no terms of the total."""
+# Terms of the loss that have a name of their own; others are drawn under theirs.
+_TERMS = {
+    "contrastive": "contrastive",
+    "ce": "cross-entropy",
+    "divergence": "divergence (R-Drop)",
+    "adversarial": MOVED,
+}
 _NO_TERMS = ("stage", "step", "epoch", "loss", "grad_norm", "examples_per_second", "angle")
 
 
-def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Stage one's loss and its terms by step, but for the angle, which has a figure of its own; the
-    running mean stands out where there are many steps.
+def loss_curves(
+    history: Sequence[Mapping[str, Any]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps and values of what `draw_losses` draws, by its name in the legend: stage one's loss and
+    its terms, but for the angle, which has a figure of its own.
     """
     first: Mapping[str, Any] = next(
         (row for row in history if row.get("stage") == 1 and "loss" in row), {}
     )
-    others = [name for name in first if name not in (*_TERMS, *_NO_TERMS)]
-    terms = _TERMS | {name: (name, (5 + i) % 8) for i, name in enumerate(others)}
+    others = {name: name for name in first if name not in (*_TERMS, *_NO_TERMS)}
+    found = {
+        name: values(history, 1, "step", key)
+        for key, name in ({"loss": TOTAL} | _TERMS | others).items()
+    }
+    return {name: curve for name, curve in found.items() if len(curve[0])}
+
+
+def draw_losses(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
+    """What `loss_curves` gives, by step; the running mean stands out where there are many steps."""
     figure = new_figure(WIDTH, 3.6)
     axes = figure.add_subplot()
-    drawn = [("loss", "total", theme.ink, 2.4)]
-    drawn += [(key, name, theme.series[i], 1.8) for key, (name, i) in terms.items()]
-    for key, name, colour, width in drawn:
-        steps, losses = values(history, 1, "step", key)
-        if len(steps):
-            _smoothed(axes, steps, losses, colour, name, width)
+    for number, (name, (steps, losses)) in enumerate(loss_curves(history).items()):
+        colour = theme.ink if name == TOTAL else theme.series[(2 + number) % len(theme.series)]
+        _smoothed(axes, steps, losses, colour, name, 2.4 if name == TOTAL else 1.8)
     axes.set_xlabel("training step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(axis="y", linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    handles, names = axes.get_legend_handles_labels()
     figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False
+        handles,
+        names,
+        loc="outside upper left",
+        ncols=3 if len(names) <= 4 else 2,  # of the longest names no three stand side by side
+        frameon=False,
     )
     return figure
 
@@ -391,11 +436,16 @@ def draw_angle(theme: Theme, history: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def window(steps: np.ndarray) -> int:
+    """How many of a curve's steps its running mean is over; 1: it is drawn as it is."""
+    return max(1, len(steps) // 25)
+
+
 def _smoothed(
     axes: Axes, steps: np.ndarray, losses: np.ndarray, colour: str, name: str, width: float
 ) -> None:
-    window = len(steps) // 25
-    if window < 2:
+    over = window(steps)
+    if over == 1:
         axes.plot(
             steps,
             losses,
@@ -406,9 +456,9 @@ def _smoothed(
         )
         return
     axes.plot(steps, losses, color=colour, linewidth=0.8, alpha=0.3)
-    means = np.convolve(losses, np.ones(window) / window, mode="valid")
+    means = np.convolve(losses, np.ones(over) / over, mode="valid")
     axes.plot(
-        np.convolve(steps, np.ones(window) / window, mode="valid"),
+        np.convolve(steps, np.ones(over) / over, mode="valid"),
         means,
         color=colour,
         linewidth=width,

@@ -285,15 +285,18 @@ def _learning_section(
     if not any(f"dev_{key}" in row for row in history):
         key, measure = "weighted_f1", "weighted F1"
     drawn = drawn_words(measure, sections.measure_words(key, {}))
-    terms = "the total and its two main terms before weighting"
-    if sections.classifies(config):
-        terms = "the classifier’s cross-entropy"
     shown = []
     chosen = {
         number: sections.at(results, stage, "best_epoch")
         for number, (stage, _) in enumerate(sections.STAGES, start=1)
         if not sections.at(results, stage, "mean_of")  # else none of them was kept
     }
+    mean, marks, kept = _mean_of_epochs(results, key), "the chosen epochs ringed", ""
+    if mean is not None:
+        which = f"mean of the weights of epochs {', '.join(map(str, mean[0]))}"
+        line = f"stage one’s {which} a dashed line at {mean[1]:.2f}"
+        marks = f"the chosen epoch of stage two ringed, {line}"
+        kept = f" of stage two; of stage one the {which} was kept, whose score is the dashed line"
     if any(len(figures.values(history, stage, "epoch", f"dev_{key}")[0]) for stage in (1, 2)):
         # Even in the reference dev chooses stage two's epoch; test only breaks ties.
         chosen_on = {1: "test" if sections.selected_on_test(config) else "dev", 2: "dev"}
@@ -301,13 +304,13 @@ def _learning_section(
             gallery.show(
                 "dev_by_epoch",
                 lambda theme: figures.draw_dev(
-                    theme, history, f"dev_{key}", drawn, chosen, chosen_on, what
+                    theme, history, f"dev_{key}", drawn, chosen, chosen_on, what, mean
                 ),
                 title=f"Dev {escape(measure)} by epoch",
-                alt=f"Dev {measure} by epoch of both stages, the chosen epochs ringed.",
+                alt=f"Dev {measure} by epoch of both stages, {marks}.",
                 caption=(
-                    f"The ring is the epoch that was kept. Epoch 0 of stage two: the {what} before"
-                    " any adaptation."
+                    f"The ring is the epoch that was kept{kept}. Epoch 0 of stage two: the"
+                    f" {what} before any adaptation.{_without_chain(results, key)}"
                 ),
                 width=drawing.WIDTH,
             )
@@ -320,8 +323,7 @@ def _learning_section(
                 title="Loss of stage one",
                 alt="Losses of stage one by training step.",
                 caption=(
-                    f"What training makes smaller: {terms}. Faint: each logged step; bold: their"
-                    " running mean."
+                    f"{_losses(history, sections.classifies(config))}"
                     f"{_angle(history)}{_speed(history)}"
                 ),
                 width=drawing.WIDTH,
@@ -345,6 +347,49 @@ def _learning_section(
         f'<div class="pair">{"".join(shown)}</div>' if shown else "<p>The run kept no history.</p>"
     )
     return f"<h2>How it learned</h2>{content}"
+
+
+def _mean_of_epochs(results: Mapping[str, Any], key: str) -> tuple[Sequence[int], float] | None:
+    """Stage one's epochs whose mean it kept, and the mean's score on dev; None: it kept one."""
+    epochs, score = (
+        sections.at(results, "stage_one", "mean_of"),
+        sections.percent(results, "stage_one", "dev", key),
+    )
+    return (epochs, score) if epochs and score is not None else None
+
+
+def _without_chain(results: Mapping[str, Any], key: str) -> str:
+    """Why stage two's score on dev is another one here than in the tables, where it is."""
+    if not sections.at(results, "sequence", "kept"):
+        return ""
+    chained = sections.shown(sections.percent(results, "stage_two", "dev", key))
+    return (
+        " All are scores of each utterance alone: with the chain, stage two’s chosen epoch has"
+        f" {chained}."
+    )
+
+
+def _losses(history: Sequence[Mapping[str, Any]], classifies: bool) -> str:
+    """What the figure of the losses shows, as HTML; whether a classifier alone was trained."""
+    curves = figures.loss_curves(history)
+    terms = [escape(name) for name in curves if name not in (figures.TOTAL, figures.MOVED)]
+    total, kind = "the total", "Its terms"
+    if classifies:
+        more = ", with what is added to it" if terms else ""
+        total, kind = f"the classifier’s cross-entropy{more}", "Added to it"
+    beside = f" {kind}, before weighting: {', '.join(terms)}." if terms else ""
+    moved = (
+        f" “{figures.MOVED}”: the same total where the word embeddings are moved, whose gradients"
+        " count too."
+        if figures.MOVED in curves
+        else ""
+    )
+    smoothed = (
+        " Faint: each logged step; bold: their running mean."
+        if any(figures.window(steps) > 1 for steps, _ in curves.values())
+        else ""
+    )
+    return f"What training makes smaller: {total}.{beside}{moved}{smoothed}"
 
 
 def _angle(history: Sequence[Mapping[str, Any]]) -> str:

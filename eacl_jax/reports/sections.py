@@ -279,8 +279,25 @@ def calibration(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         f" 15 bins; {shown(before)} before scores were divided by"
         f" {shown(percent(results, 'stage_two', 'calibration', 'temperature'))}, the temperature"
         f" that fits dev{', and answers weighed by those around them' if chain else ''})."
-        f"{_BY_DIRECTION if classifies(config) else ''}</p>"
+        f"{_prior(results)}{_BY_DIRECTION if classifies(config) else ''}</p>"
     )
+
+
+def _prior(results: Mapping[str, Any]) -> str:
+    """Which factors of the log prior dev chose, in a sentence; nothing where none was asked for."""
+    for name, words in (
+        ("prior", "To each label’s score was added"),
+        ("logit_adjustment", "From each label’s score was taken"),
+    ):
+        if percent(results, "stage_two", "calibration", name) is None:
+            continue
+        first, second = (percent(results, stage, "calibration", name) for stage, _ in STAGES)
+        return (
+            f" {words} a times the log of its share of train"
+            f" (<code>evaluation.{name}</code>), a being {shown(first)} in stage one and"
+            f" {shown(second)} in stage two, chosen on dev."
+        )
+    return ""
 
 
 _BY_DIRECTION = (

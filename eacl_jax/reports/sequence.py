@@ -23,7 +23,7 @@ def section(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     before, after = (percent(found, name, "test", key) for name in ("alone", "whole"))
     kept = (
         "The model has it: whole dialogues are answered by all utterances, before and after, and"
-        " conversations, as they go on, by their past."
+        f" conversations, as they go on, by their past.{_all_the_same(found, key)}"
         if found["kept"]
         else "Dev is not answered better with it, so the model does without, and all other numbers"
         " here are of answers to each utterance alone."
@@ -41,4 +41,15 @@ def section(config: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         " training dialogues, where the same speaker goes on and where another answers. On test"
         f" {escape(measure)} is {sections.shown(after)} with it and {sections.shown(before)}"
         f" without ({sections.change(before, after)}). {kept}</p>{table}"
+    )
+
+
+def _all_the_same(found: Mapping[str, Any], key: str) -> str:
+    """That the chain was kept although dev does not gain by it, where that is so."""
+    alone, whole = (percent(found, name, "dev", key) for name in ("alone", "whole"))
+    if alone is None or whole is None or whole > alone:
+        return ""
+    return (
+        f" Dev is not answered better with it ({sections.shown(whole)}, and {sections.shown(alone)}"
+        " without): it was kept all the same, as <code>sequence.only_if_better</code> is off."
     )

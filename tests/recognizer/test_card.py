@@ -304,6 +304,32 @@ def test_how_anchors_answer(settings, facts) -> None:
     ]
 
 
+def test_offsets_of_stage_one_alone_are_not_those_that_answer(settings, facts) -> None:
+    other = dataclasses.replace(settings, offsets={"stage_one": (0.5, -1.25, 0.0)})
+    whole = body(card(other, {}, facts))
+    assert "`softmax(scores / T)`" in whole
+    assert "Before that, offsets" not in whole
+    assert "offsets added to the scores: +0.5 for anger, -1.25 for joy, +0 for neutral." in whole
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"), [("prior", "added to"), ("logit_adjustment", "took from")]
+)
+def test_which_factor_of_the_prior_was_chosen_is_told(settings, facts, setting, words) -> None:
+    assert table(card(settings, {}, facts), "## Calibration")[0][1:3] == ["T", "dev without"]
+    values = facts.results.to_json()
+    for stage, factor in zip(Stage, (0.2, 0.0), strict=True):
+        values[stage]["calibration"][setting] = factor
+    results = Results.from_json(values, [])
+    assert results is not None
+    whole = card(settings, {}, dataclasses.replace(facts, results=results))
+    head, *rows = table(whole, "## Calibration")
+    assert head[1:4] == ["T", "a", "dev without"]
+    assert [row[2] for row in rows] == ["0.20", "0.00"]
+    assert f"The run {words} each label's score a times the log of its share of train" in whole
+    assert f"a chosen on dev (`evaluation.{setting}`)" in whole
+
+
 def test_several_labels(settings, facts) -> None:
     decisions = Decisions(
         scale=2.5, biases=(-1.0, 0.25, -30.5), thresholds=(0.5, 0.375, 0.25), bias=0, threshold=0.5

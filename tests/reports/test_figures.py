@@ -251,6 +251,38 @@ def test_dev_curve_rings_the_chosen_epoch() -> None:
     assert not right.texts
 
 
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [
+        ((1, 3), "mean of epochs 1, 3:\n57.50"),
+        ((5, 6, 7, 8), "mean of epochs 5, 6, 7, 8:\n57.50"),
+        (range(1, 20), "mean of 19 epochs:\n57.50"),
+    ],
+)
+def test_the_score_of_a_mean_of_epochs_is_a_dashed_line(epochs, words) -> None:
+    rows = [
+        {"stage": s, "epoch": e, "dev_weighted_f1": 50.0 + e * s} for s in (1, 2) for e in (1, 2, 3)
+    ]
+    figure = figures.draw_dev(
+        DARK,
+        rows,
+        "dev_weighted_f1",
+        "weighted F1",
+        {2: 3},
+        {1: "dev", 2: "dev"},
+        mean=(epochs, 57.5),
+    )
+    canvas = drawn(figure)
+    left, right = figure.axes
+    assert [text.get_text() for text in left.texts] == [words]
+    (dashed,) = [line for line in left.lines if line.get_linestyle() == "--"]
+    assert set(dashed.get_ydata()) == {57.5}
+    assert not [line for line in right.lines if line.get_linestyle() == "--"]
+    assert left.get_ylim()[1] > 57.5
+    (place,) = boxes(canvas, list(left.texts))
+    assert place[1][0] <= left.get_window_extent().x1 + 1  # It does not run into the other panel.
+
+
 def test_whatever_terms_a_loss_has_are_drawn() -> None:
     rows = [
         {"stage": 1, "step": i, "epoch": 1, "loss": 3.0, "ce": 1.0, "spread": 0.5, "angle": -1.2}
@@ -259,3 +291,23 @@ def test_whatever_terms_a_loss_has_are_drawn() -> None:
     figure = figures.draw_losses(LIGHT, rows)
     (axes,) = figure.axes
     assert axes.get_legend_handles_labels()[1] == ["total", "cross-entropy", "spread"]
+
+
+@pytest.mark.parametrize(("rows", "faint"), [(49, False), (50, True)])
+def test_a_running_mean_is_drawn_of_many_steps_alone(rows: int, faint: bool) -> None:
+    history = [{"stage": 1, "step": i, "loss": 3.0, "divergence": 0.1} for i in range(rows)]
+    (axes,) = figures.draw_losses(LIGHT, history).axes
+    assert axes.get_legend_handles_labels()[1] == ["total", "divergence (R-Drop)"]
+    assert len(axes.lines) == (4 if faint else 2)
+    steps, _ = figures.loss_curves(history)["total"]
+    assert (figures.window(steps) > 1) == faint
+
+
+@pytest.mark.parametrize("terms", [("divergence",), ("divergence", "adversarial")])
+def test_the_legend_of_the_losses_is_not_cut(terms) -> None:
+    numbers = dict.fromkeys(("loss", "ce", "contrastive", "angle", *terms), 1.0)
+    figure = figures.draw_losses(LIGHT, [{"stage": 1, "step": 1, **numbers}])
+    canvas = drawn(figure)
+    (legend,) = figure.legends
+    place = legend.get_window_extent(canvas.get_renderer()).get_points()
+    assert place[1][0] <= figure.bbox.x1

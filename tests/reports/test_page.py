@@ -230,9 +230,92 @@ def test_what_one_answer_would_give_and_epoch_0_are_told(
 
 @pytest.mark.usefixtures("without_figures")
 def test_a_mean_of_epochs_is_told(run: dict[str, Any], tmp_path: Path) -> None:
+    def told(html: str) -> tuple[str, list[str]]:
+        reader = Reader(html)
+        alts = [value for _, name, value in reader.attributes if name == "alt"]
+        return reader.text, [alt for alt in alts if alt.startswith("Dev weighted F1")]
+
+    text, alts = told(write_report(tmp_path, **run).read_text(encoding="utf-8"))
+    assert "The ring is the epoch that was kept. Epoch 0" in text
+    assert set(alts) == {"Dev weighted F1 by epoch of both stages, the chosen epochs ringed."}
     run["results"]["stage_one"]["mean_of"] = [2, 5]
-    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    run["results"]["stage_one"]["dev"] = {"weighted_f1": 52.5}
+    text, alts = told(write_report(tmp_path, **run).read_text(encoding="utf-8"))
     assert "stage one the mean of the weights of epochs 2, 5;" in text
+    mean = "mean of the weights of epochs 2, 5"
+    assert f"kept of stage two; of stage one the {mean} was kept, whose score is the" in text
+    (alt,) = set(alts)
+    assert f"of stage two ringed, stage one’s {mean} a dashed line at 52.50." in alt
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("steps", "terms", "ce_weight", "caption"),
+    [
+        (
+            60,
+            ("ce", "contrastive", "angle"),
+            0.1,
+            "the total. Its terms, before weighting: contrastive, cross-entropy. Faint: each",
+        ),
+        (
+            40,
+            ("ce", "contrastive", "divergence", "<own"),
+            0.1,
+            "the total. Its terms, before weighting: contrastive, cross-entropy, divergence"
+            " (R-Drop), <own. Median",
+        ),
+        (40, (), 1.0, "the classifier’s cross-entropy. Median"),
+        (
+            40,
+            ("divergence", "adversarial"),
+            1.0,
+            "the classifier’s cross-entropy, with what is added to it. Added to it, before"
+            " weighting: divergence (R-Drop). “embeddings moved (FGM)”: the same total where",
+        ),
+    ],
+)
+def test_the_caption_of_the_losses_is_of_what_is_drawn(
+    run: dict[str, Any],
+    tmp_path: Path,
+    steps: int,
+    terms: tuple[str, ...],
+    ce_weight: float,
+    caption: str,
+) -> None:
+    run["config"]["loss"]["ce_weight"] = ce_weight
+    numbers = {"loss": 3.0, "examples_per_second": 9.0, **dict.fromkeys(terms, 1.0)}
+    run["history"] = [{"stage": 1, "step": step, **numbers} for step in range(steps)]
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert f"What training makes smaller: {caption}" in text
+    assert ("Faint" in text) == (steps >= 50)
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("kept", "dev", "words"),
+    [
+        (True, 41.5, []),
+        (True, 33.25, ["not answered better with it (33.25, and 40.00 without): it was kept all"]),
+        (False, 33.25, ["not answered better with it, so the model does without"]),
+    ],
+)
+def test_what_a_chain_does_to_dev_is_told(
+    run: dict[str, Any], tmp_path: Path, kept: bool, dev: float, words: list[str]
+) -> None:
+    scores = {"alone": 40.0, "whole": dev, "so_far": 30.0}
+    found = {
+        how: {split: {"weighted_f1": score} for split in ("dev", "test")}
+        for how, score in scores.items()
+    }
+    run["results"]["sequence"] = {"kept": kept, **found}
+    if kept:
+        run["results"]["stage_two"]["dev"] = {"weighted_f1": dev}
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert text.count("not answered better") == len(words)
+    assert all(each in text for each in words)
+    caption = f"each utterance alone: with the chain, stage two’s chosen epoch has {dev:.2f}."
+    assert (caption in text) == kept
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -249,6 +332,14 @@ def test_calibration_is_told_where_it_was_measured(run: dict[str, Any], tmp_path
     assert (
         "differ by 5.62 points (expected calibration error, 15 bins; 11.65 before scores were"
         " divided by 1.50" in text
+    )
+    assert "share of train" not in text
+    run["results"]["stage_one"]["calibration"] = {"prior": 0.2}
+    run["results"]["stage_two"]["calibration"]["prior"] = 0.0
+    text = Reader(write_report(tmp_path, **run).read_text(encoding="utf-8")).text
+    assert (
+        "added a times the log of its share of train (evaluation.prior), a being 0.20 in stage"
+        " one and 0.00 in stage two, chosen on dev." in text
     )
 
 
