@@ -106,7 +106,7 @@ def quiet_libraries() -> None:
 class Once(logging.Filter):
     """Lets each line about data through once: every run that reads a corpus repeats them."""
 
-    _DATA = ("eacl_jax.corpora.", "eacl_jax.data.", "eacl_jax.features.")
+    _DATA = ("eacl_jax.corpora", "eacl_jax.data", "eacl_jax.features")
 
     def __init__(self) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from eacl_jax.studies import runner
 from tests.stubs.studies import Train
 whole = runner.run_study
 def run_study(*arguments, **options):
-    logging.getLogger("eacl_jax.corpora.talk").warning("odd data")
+    logging.getLogger("eacl_jax.corpora").warning("odd data")
     logging.getLogger("eacl_jax.corpora.talk").warning("odd data")
     logging.getLogger("eacl_jax.training").warning("odd run")
     pause = 0.1 if WORKER in os.environ else {pause}
