@@ -80,7 +80,7 @@ def scores_section(facts: Facts, derived: str) -> str:
 def _of_label(scores: SplitScores, label: str, annotated: int) -> str:
     """F1 of a label of which a split has so many utterances."""
     f1 = scores.f1(label)
-    # Earlier versions did not write how often a label was answered.
+    # How often a label was answered may not be known.
     nothing = f1 is None or (scores.answered is None and not annotated)
     return _DASH if nothing else _number(f1)
 

@@ -92,9 +92,11 @@ class Ensemble:
         `EmotionRecognizer.predict`. Cosines are the members' means.
         """
         read, single = read_dialogues(dialogues)
-        heard = read if sounds is None else self._heard(read, Path(sounds))
+        heard = None if sounds is None else self._heard(read, Path(sounds))
         each = [
-            member.predict(_for(member, read, heard), stage=stage, on_long=on_long)
+            member.predict(
+                read if heard is None else _for(member, read, heard), stage=stage, on_long=on_long
+            )
             for member in self.members
         ]
         results = [
