@@ -19,7 +19,8 @@ def guarded(value: object) -> object:
     and invisible characters, or a tab or line end first. Plain numbers stay, which say the same to
     a spreadsheet.
     """
-    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+    # Most cells begin with a letter or digit, which is told at once.
+    if not isinstance(value, str) or value[:1].isalnum() or _NUMBER.fullmatch(value):
         return value
     first = next(
         (

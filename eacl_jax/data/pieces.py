@@ -126,10 +126,12 @@ def _words(text: str) -> list[str]:
 
 
 def _is_word(text: str) -> bool:
-    return bool(text) and all(
-        letter.isalpha() or letter in "'\u2019" or unicodedata.category(letter)[0] == "M"
-        for letter in text
-    )
+    # Most are letters alone, which is told at once.
+    return text.isalpha() or (bool(text) and all(map(_is_of_word, text)))
+
+
+def _is_of_word(letter: str) -> bool:
+    return letter.isalpha() or letter in "'\u2019" or unicodedata.category(letter)[0] == "M"
 
 
 def _counts(tokenizer: Any, texts: Sequence[Sequence[str]]) -> list[int]:
