@@ -1,6 +1,7 @@
 """`eacl study`: many runs, one table."""
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,7 +94,6 @@ def _study(
 ) -> None:
     from eacl_jax.cli import compiled
     from eacl_jax.cli import distributed as together
-    from eacl_jax.cli.train import this_command
     from eacl_jax.cli.workers import Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training import processes
@@ -144,9 +144,12 @@ def _study(
     except Interrupted as stopped:
         if not processes.is_main():
             raise typer.Exit(128 + stopped.number) from None
-        again = f" To go on from there, run the same command again:\n  {this_command()}"
-        typer.echo(f"{stopped} before all was done; the state is saved.{'' if mine else again}")
+        _say_stopped(f"{stopped} before all was done; the state is saved.", mine is None)
         raise typer.Exit(128 + stopped.number) from None
+    except KeyboardInterrupt:  # between two runs, or at once
+        if processes.is_main():
+            _say_stopped("stopped before all was done; what was saved is kept.", mine is None)
+        raise typer.Exit(128 + signal.SIGINT) from None
     if mine:
         return
     if not processes.is_main():
@@ -173,6 +176,14 @@ def _study(
             + (", and what is damaged once its folder is deleted." if damaged else ".")
         )
         raise typer.Exit(2)
+
+
+def _say_stopped(words: str, asked: bool) -> None:
+    """What has become of a study that ends early, and to whoever asked for it how it goes on."""
+    from eacl_jax.cli.train import this_command
+
+    again = f" To go on from there, run the same command again:\n  {this_command()}"
+    typer.echo(f"{words}{again if asked else ''}")
 
 
 def _parse_seeds(given: str) -> list[int] | None:

@@ -6,7 +6,7 @@ from eacl_jax.model.metrics import title
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.markdown import plain, table
-from eacl_jax.recognizer.results import Abstention, Baseline, SplitScores, StageScores
+from eacl_jax.recognizer.results import Abstention, Baseline, Results, SplitScores, StageScores
 
 _SCORED, _DASH = ("dev", "test"), "–"
 _MEASURES = ("micro_f1", "weighted_f1", "macro_f1", "accuracy", "jaccard", "ranking_precision")
@@ -52,16 +52,9 @@ def scores_section(facts: Facts, derived: str) -> str:
         " share of the labels that both have among those that either has; ranking precision is the"
         " label ranking average precision of the probabilities."
     )
-    sequence = results.sequence
-    chained = (
-        " by a chain over each dialogue, without which weighted F1 on test is"
-        f" {sequence.alone.test.weighted_f1:.2f}"
-        if sequence is not None and sequence.kept
-        else ""
-    )
     return (
         f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        f" anchors answer{chained}.{exact if facts.several else ''}\n\n"
+        f" anchors answer{_chained(facts, results)}.{exact if facts.several else ''}\n\n"
         + table(("", "split", *(title(measure, excluded) for measure in measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + table(("label", *columns), by_class)
@@ -74,6 +67,26 @@ def scores_section(facts: Facts, derived: str) -> str:
         )
         + _levels(facts)
         + _annotators(facts)
+    )
+
+
+def _chained(facts: Facts, results: Results) -> str:
+    """That a chain is part of what answers, and what it gives."""
+    sequence = results.sequence
+    if sequence is None or not sequence.kept:
+        return ""
+    primary = facts.recipe.get("evaluation.primary", "weighted_f1")
+    alone, whole = (getattr(each.dev, primary) for each in (sequence.alone, sequence.whole))
+    return (
+        " by a chain over each dialogue, without which weighted F1 on test is"
+        f" {sequence.alone.test.weighted_f1:.2f}"
+        + (
+            ""
+            if whole > alone
+            else f"; {title(primary, results.excluded_label or '')} on dev is {whole:.2f} with it"
+            f" and {alone:.2f} without: it was kept all the same, as `sequence.only_if_better` is"
+            " off"
+        )
     )
 
 

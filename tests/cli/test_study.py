@@ -78,6 +78,17 @@ def test_a_failed_run_is_reported(study):
     assert "failed before, would be tried again" in study("--dry-run").output.decode()
 
 
+def test_stopped_where_no_run_saves_it_says_how_it_goes_on(study):
+    def stop(config, step):
+        raise KeyboardInterrupt
+
+    study.train.step = stop
+    done = study("--only=v1")
+    assert (done.status, done.errors) == (128 + signal.SIGINT, "")
+    assert "stopped before all was done; what was saved is kept." in done.output.decode()
+    assert "To go on from there, run the same command again:\n  " in done.output.decode()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["results.json", "outputs.safetensors"])
 def test_a_damaged_run_is_reported(study, name):

@@ -22,7 +22,7 @@ from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
 from eacl_jax.recognizer.folder import Settings, read_settings
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
-from eacl_jax.recognizer.results import Agreement, Annotators, Results
+from eacl_jax.recognizer.results import Agreement, Annotators, OfSplits, Results, SequenceResults
 from tests.stubs.toys import make_config
 
 
@@ -275,6 +275,26 @@ def test_every_setting_that_was_changed_is_told(settings, facts) -> None:
     usual = body(card(settings, {}, facts))
     assert "a part of" not in usual
     assert "Epochs were chosen on dev by weighted F1" in usual
+
+
+def test_a_chain_that_dev_is_no_better_for_is_told(settings, facts) -> None:
+    whole = facts.results.stage_two
+    dev = dataclasses.replace(whole.dev, weighted_f1=whole.dev.weighted_f1 + 2)
+    chain = SequenceResults(
+        kept=True, alone=OfSplits(dev=dev, test=whole.test), whole=whole, so_far=whole
+    )
+    told = f"weighted F1 on dev is {whole.dev.weighted_f1:.2f} with it and {dev.weighted_f1:.2f}"
+
+    def text(chain: SequenceResults) -> str:
+        known = dataclasses.replace(
+            facts, results=dataclasses.replace(facts.results, sequence=chain)
+        )
+        return body(card(settings, {}, known))
+
+    assert told in text(chain)
+    better = text(dataclasses.replace(chain, alone=whole, whole=chain.alone))
+    assert "by a chain over each dialogue" in better
+    assert "on dev is" not in better
 
 
 def test_how_anchors_answer(settings, facts) -> None:
