@@ -33,10 +33,8 @@ SLOW = (
 # adapting, which minimizes by JAX.
 ANSWER = """
 import json, sys
-from tests.stubs.runtimes import install
-install()
 from eacl_jax import EmotionRecognizer
-recognizer = EmotionRecognizer.from_pretrained(sys.argv[1], runtime="onnx")
+recognizer = EmotionRecognizer.from_pretrained(sys.argv[1], runtime=sys.argv[2])
 list(recognizer.compile_ahead())
 answers = recognizer.predict("Ann: hello there\\nBob: good day\\nAnn: " + "lovely " * 60, on_long="pool")
 talk = recognizer.conversation()
@@ -58,6 +56,9 @@ def modules_after(script: str, *arguments: str) -> list:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+# What JAX's own runtime does without too.
+NOT_OF_JAX = set(SLOW) - {"jax", "flax", "optax", "orbax", "scipy", "huggingface_hub"}
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,14 @@ def test_importing_does_not_wait_for_what_answering_does_without(line: str) -> N
 )
 def test_another_runtime_answers_without_jax(kind: dict, tmp_path: Path) -> None:
     recognizer(**kind).save_pretrained(tmp_path / "model")
-    answers, names = modules_after(ANSWER, str(tmp_path / "model"))
+    install = "from tests.stubs.runtimes import install; install()\n"
+    answers, names = modules_after(install + ANSWER, str(tmp_path / "model"), "onnx")
     assert [each["text"][:5] for each in answers["utterances"]] == ["hello", "good ", "lovel"]
     assert not set(names) & set(SLOW)
+
+
+def test_answering_by_jax_does_not_wait_for_transformers(tmp_path: Path) -> None:
+    recognizer().save_pretrained(tmp_path / "model")
+    answers, names = modules_after(ANSWER, str(tmp_path / "model"), "jax")
+    assert answers["utterances"]
+    assert not set(names) & NOT_OF_JAX

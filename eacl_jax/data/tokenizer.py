@@ -20,23 +20,26 @@ class FoldersTokenizer:
 
     Attributes:
       name_or_path: the folder that it was read from.
+      is_fast: it is backed by the tokenizers library, as those of transformers of which this is so.
       bos_token_id, cls_token_id, eos_token_id, mask_token_id, sep_token_id, unk_token_id: of the
         special tokens; None for one that it has not.
     """
 
-    def __init__(
-        self, backend: tokenizers.Tokenizer, special: Mapping[str, str], name: str
-    ) -> None:
+    is_fast = True
+
+    def __init__(self, backend: tokenizers.Tokenizer, config: Mapping[str, Any], name: str) -> None:
         """Use `read_tokenizer`.
 
         Args:
           backend: of the tokenizers library.
-          special: its special tokens by name, as `{"mask_token": "<mask>"}`.
+          config: its tokenizer_config.json, with its special tokens by name, as
+            `{"mask_token": "<mask>"}`.
           name: `name_or_path`.
         """
         backend.no_truncation()
         backend.no_padding()
-        self._backend, self.name_or_path = backend, name
+        self._backend, self._config, self.name_or_path = backend, config, name
+        special = {name: _content(config[name]) for name in _NAMED if config.get(name) is not None}
 
         def id_of(name: str, otherwise: int | None) -> int | None:
             if name not in special:
@@ -85,6 +88,16 @@ class FoldersTokenizer:
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return {"input_ids": [each.ids for each in found]}
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Writes the two files that it was read from, for transformers and `read_tokenizer`; the
+        folder is made where it is missing.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._config, indent=2, ensure_ascii=False)
+        (folder / _CONFIG).write_text(f"{text}\n", encoding="utf-8")
+        # Its setting of a call is none of the file's.
+        (folder / _FILE).write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+
 
 def read_tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder that transformers saved it in; read by transformers, where it is
@@ -100,14 +113,14 @@ def read_tokenizer(folder: Path) -> Any:
     try:
         backend = tokenizers.Tokenizer.from_file(str(folder / _FILE))
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        special = {name: _content(config[name]) for name in _NAMED if config.get(name) is not None}
+        tokenizer = FoldersTokenizer(backend, config, str(folder.absolute()))
     except Exception as error:  # the tokenizers library raises bare Exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(
             f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); fetch or"
             " save it again."
         ) from error
-    return FoldersTokenizer(backend, special, str(folder.absolute()))
+    return tokenizer
 
 
 def _content(token: Any) -> str:

@@ -1,7 +1,9 @@
 """A pretrained encoder with its tokenizer, from what the configuration names."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -20,9 +22,6 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.files.records import read_json
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 # Layers from which on a scan of them is no slower than one after the other, measured on a CPU in
 # float32. Products of bfloat16 are: of what a scan keeps for them, a transposed copy is made.
 _SCANNED_FROM = 12
@@ -32,7 +31,8 @@ class LoadedEncoder(NamedTuple):
     """An encoder and what came with it."""
 
     module: Encoder
-    tokenizer: "PreTrainedTokenizerBase"
+    # One of transformers, or what does as it does.
+    tokenizer: Any
     # Decoded config.json.
     config: dict[str, Any]
     # Where it was read from.
@@ -57,21 +57,33 @@ def load(config: EncoderConfig, *, seed: int = 0) -> LoadedEncoder:
     )
 
 
-def load_folder(folder: Path, *, dtype: EncoderDtype = "float32") -> LoadedEncoder:
+_AS_SAVED = functools.partial(load_tokenizer, as_saved=True)
+
+
+def load_folder(
+    folder: Path,
+    *,
+    dtype: EncoderDtype = "float32",
+    read_tokenizer: Callable[[Path], Any] = _AS_SAVED,
+) -> LoadedEncoder:
     """Loads the encoder that is in a folder, and nowhere else, with its tokenizer as it was saved.
 
     Args:
       folder: with config.json, weights and tokenizer.
       dtype: see `EncoderConfig`.
+      read_tokenizer: of the folder; by transformers, whose import takes seconds, if not given.
 
     Raises:
       UserError: as `load`.
     """
-    return _load(folder, EncoderConfig(dtype=dtype), 0, as_saved=True)
+    return _load(folder, EncoderConfig(dtype=dtype), 0, read_tokenizer)
 
 
 def _load(
-    folder: Path, config: EncoderConfig, seed: int, *, as_saved: bool = False
+    folder: Path,
+    config: EncoderConfig,
+    seed: int,
+    read_tokenizer: Callable[[Path], Any] = load_tokenizer,
 ) -> LoadedEncoder:
     local.check_readable(folder, READ)
     check_no_adapter({file.name for file in folder.iterdir()}, str(folder))
@@ -104,7 +116,7 @@ def _load(
         module = load_parameters(
             encoder, checkpoint, ignored=() if config.prefix else (PREFIX_TENSORS,)
         )
-    tokenizer = load_tokenizer(folder, as_saved=as_saved)
+    tokenizer = read_tokenizer(folder)
     # Numbers may have gaps: how many tokens there are is not the highest.
     tokens = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
     if tokens > module.vocab_size:

@@ -16,6 +16,7 @@ from flax import nnx
 
 from eacl_jax import encoders
 from eacl_jax.config import EncoderConfig, EncoderDtype
+from eacl_jax.data.tokenizer import read_tokenizer
 from eacl_jax.encoders.sources import PACKAGE, find_folder
 from eacl_jax.encoders.weights import peft
 from eacl_jax.errors import UserError
@@ -72,7 +73,7 @@ def load_encoder(folder: Path, dtype: EncoderDtype) -> encoders.LoadedEncoder:
       UserError: as `encoders.load_folder`; or the base cannot be found, or is another.
     """
     if not is_lora(folder):
-        return encoders.load_folder(folder / "encoder", dtype=dtype)
+        return encoders.load_folder(folder / "encoder", dtype=dtype, read_tokenizer=read_tokenizer)
     loaded, scale = _base(folder, dtype)
     matrices = peft.read(folder, loaded.module)
     graphdef, params = nnx.split(loaded.module, nnx.Param)
@@ -83,7 +84,9 @@ def load_encoder(folder: Path, dtype: EncoderDtype) -> encoders.LoadedEncoder:
 def load_label_encoder(folder: Path, dtype: EncoderDtype) -> encoders.Encoder:
     """The pretrained encoder of a model folder whose anchors are made by it; as `load_encoder`."""
     if not is_lora(folder):
-        return encoders.load_folder(folder / "label_encoder", dtype=dtype).module
+        return encoders.load_folder(
+            folder / "label_encoder", dtype=dtype, read_tokenizer=read_tokenizer
+        ).module
     return _base(folder, dtype)[0].module
 
 

@@ -75,9 +75,13 @@ def test_a_model_folders_tokenizer_is_the_one_that_was_saved(tmp_path):
     for tokenizer in (loaded, read_tokenizer(tmp_path / "saved")):
         assert tokenizer(texts, **options)["input_ids"] == wanted
         assert tokenizer.mask_token_id == made.mask_token_id
-    loaded.save_pretrained(tmp_path / "again")
-    again, saved = ((tmp_path / name / "tokenizer.json") for name in ("again", "saved"))
-    assert json.loads(again.read_text()) == json.loads(saved.read_text())
+        tokenizer.save_pretrained(tmp_path / "again" / type(tokenizer).__name__)
+    saved = json.loads((tmp_path / "saved" / "tokenizer.json").read_text())
+    for again in sorted((tmp_path / "again").iterdir()):
+        assert json.loads((again / "tokenizer.json").read_text()) == saved
+        for each in (load_tokenizer(again, as_saved=True), read_tokenizer(again)):
+            assert each(texts, **options)["input_ids"] == wanted
+            assert each.mask_token_id == made.mask_token_id
 
 
 def test_prompts_are_those_of_transformers(tmp_path):
