@@ -37,16 +37,17 @@ def main() -> None:
 
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
+    from eacl_jax.encoders import load_tokenizer
 
     compiled.keep_compiled()
     corpus = corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value))  # type: ignore[arg-type]
     dialogues = list(corpus.splits["test"])[: LIMIT.value]
     recognizer = EmotionRecognizer.from_pretrained(MODEL.value)
     examples = recognizer.examples(dialogues)
-    prompts = [recognizer.tokenizer.decode(example.tokens) for example in examples]
-    classify = _pipeline(
-        Path(MODEL.value) / "encoder", len(recognizer.labels), recognizer.tokenizer
-    )
+    encoder = Path(MODEL.value) / "encoder"
+    tokenizer = load_tokenizer(encoder, as_saved=True)  # the pipeline's must be of transformers
+    prompts = [tokenizer.decode(example.tokens) for example in examples]
+    classify = _pipeline(encoder, len(recognizer.labels), tokenizer)
     again = [len(ids) for ids in classify.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
     if abs(sum(again) / sum(len(e.tokens) for e in examples) - 1) > 0.02:
         sys.exit("error: the pipeline's prompts are not those of the recognizer")

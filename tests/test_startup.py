@@ -57,6 +57,7 @@ def modules_after(script: str, *arguments: str) -> list:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
+
 # What JAX's own runtime does without too.
 NOT_OF_JAX = set(SLOW) - {"jax", "flax", "optax", "orbax", "scipy", "huggingface_hub"}
 

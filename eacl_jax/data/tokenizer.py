@@ -88,6 +88,10 @@ class FoldersTokenizer:
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return {"input_ids": [each.ids for each in found]}
 
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """The text of ids, as of a prompt; of some tokenizers' in small letters."""
+        return self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens)
+
     def save_pretrained(self, folder: Path) -> None:
         """Writes the two files that it was read from, for transformers and `read_tokenizer`; the
         folder is made where it is missing.

@@ -55,6 +55,11 @@ def test_ids_are_those_of_transformers(kind, tmp_path):
         found = ours(AWKWARD, truncation=False, padding=False, verbose=False, **options)
         wanted = theirs(AWKWARD, truncation=False, padding=False, verbose=False, **options)
         assert found["input_ids"] == wanted["input_ids"], options
+    (ids,) = ours(["the day, is good"])["input_ids"]
+    for skip in (False, True):
+        shown = ours.decode(ids, skip_special_tokens=skip)
+        assert shown == theirs.decode(ids, skip_special_tokens=skip)
+        assert shown or skip
 
 
 def test_a_model_folders_tokenizer_is_the_one_that_was_saved(tmp_path):
