@@ -6,6 +6,7 @@ the middle third, is no word.
 """
 
 import dataclasses
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,6 +19,8 @@ from eacl_jax.features.modality import Modality, has_known
 
 ENOUGH = 50
 """Training utterances of a speaker, from which on their own thirds count."""
+_MANY = 12  # words an utterance, from which on they are told of
+_LOG = logging.getLogger(__name__)
 # The first row of which a part of a column's name is: `avg_pitch` has two. Spread, length and how
 # clear a voice is have no words.
 _WORDS: tuple[tuple[re.Pattern[str], tuple[str, str] | None], ...] = (
@@ -90,6 +93,14 @@ def thirds_of(
     pairs = [_words(column, plain=not modality.made_by) for column in modality.columns]
     if not any(pairs):
         pairs = [_plain(column) for column in modality.columns]
+    if (many := sum(map(bool, pairs))) > _MANY:
+        _LOG.warning(
+            "features %r: config.features.fusion=words puts up to %d words behind each text, one for"
+            " each column, and each takes room from what was said before; give a table of the few"
+            " columns that matter, or choose another fusion",
+            name,
+            many,
+        )
     has = [u for u in utterances if has_known(u.features, name)]
     values = np.array([_means(u.features[name]) for u in has])
     has_words = np.array([bool(pair) for pair in pairs])

@@ -152,6 +152,14 @@ def test_prosody_has_words_for_how_loud_high_and_fast():
     assert [each for each in pairs_of(*columns) if each != ", "] == said
 
 
+def test_many_words_an_utterance_are_told_of(caplog):
+    pairs_of(*(f"smile {number}" for number in range(12)))
+    assert not caplog.messages
+    pairs_of(*(f"smile {number}" for number in range(13)))
+    assert "features 'voice': " in caplog.text
+    assert "up to 13 words behind each text" in caplog.text
+
+
 def test_words_need_names():
     with pytest.raises(UserError, match="needs names of the numbers of 'voice'"):
         words.thirds_of("voice", Modality.of([np.ones((1, 2))], frames=1), [])
