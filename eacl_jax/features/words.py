@@ -95,8 +95,8 @@ def thirds_of(
         pairs = [_plain(column) for column in modality.columns]
     if (many := sum(map(bool, pairs))) > _MANY:
         _LOG.warning(
-            "features %r: config.features.fusion=words puts up to %d words behind each text, one for"
-            " each column, and each takes room from what was said before; give a table of the few"
+            "features %r: config.features.fusion=words puts up to %d words behind each text, one"
+            " for each column, which take room from what was said before; give a table of the few"
             " columns that matter, or choose another fusion",
             name,
             many,
