@@ -5,7 +5,8 @@ what it holds in memory.
 
 Starts `eacl serve` on a free port. Each client asks anew as soon as it is answered: for a
 dialogue, for several, or for the next utterance of a conversation, drawn by chance. Every answer is
-compared with the library's. Clients and service share the machine.
+compared with the library's. Clients and service share the machine's processors; with `--apart=N`
+service and library have N of them, and clients the others, as if they were on another machine.
 """
 
 import asyncio
@@ -52,6 +53,12 @@ CROWD = flags.DEFINE_integer(
     "Clients of the last run, at a service with a queue too short for them.",
     lower_bound=1,
 )
+APART = flags.DEFINE_integer(
+    "apart",
+    0,
+    "Processors for service and library alone; 0: clients share all with them.",
+    lower_bound=0,
+)
 QUEUE = flags.DEFINE_integer("queue", 60, "Utterances in that queue.", lower_bound=1)
 
 _PROCESSOR = "process_cpu_seconds_total"
@@ -86,6 +93,23 @@ class Tally:
             or abs(one["confidence"] - other.confidence) > _TOLERANCE
             for one, other in zip(found, expected, strict=False)
         )
+
+
+class Processors(NamedTuple):
+    """Of the machine, as Linux numbers them."""
+
+    answering: frozenset[int]
+    asking: frozenset[int]
+
+    @classmethod
+    def divided(cls) -> "Processors":
+        """As `--apart` says. Ends the program where nothing would be left for one side."""
+        all_of_them = sorted(os.sched_getaffinity(0))
+        if not APART.value:
+            return cls(frozenset(all_of_them), frozenset(all_of_them))
+        if APART.value >= len(all_of_them):
+            sys.exit(f"error: --apart={APART.value} leaves clients none of {len(all_of_them)}.")
+        return cls(frozenset(all_of_them[: APART.value]), frozenset(all_of_them[APART.value :]))
 
 
 @contextlib.contextmanager
@@ -295,6 +319,9 @@ def main() -> None:
     from eacl_jax import EmotionRecognizer, corpora
     from eacl_jax.config import DataConfig
 
+    processors = Processors.divided()
+    # Whatever is started from here on inherits it.
+    os.sched_setaffinity(0, processors.answering)
     compiled.keep_compiled()
     dialogues = list(corpora.load(DataConfig(corpus=CORPUS.value, dir=DATA.value)).splits["test"])  # type: ignore[arg-type]
     recognizer = EmotionRecognizer.from_pretrained(
@@ -310,8 +337,10 @@ def main() -> None:
     before = library_speed(recognizer, dialogues)
     # Room and time for all, so that these runs measure waiting and not refusals.
     with served("--queue=100000", "--timeout=120") as address:
+        os.sched_setaffinity(0, processors.asking)
         for clients in map(int, CLIENTS.value):
             report(f"{clients} clients", asyncio.run(run(address, pairs, clients, 1000)), before)
+    os.sched_setaffinity(0, processors.answering)
     library_speed(recognizer, dialogues)
     most = max(len(dialogue.utterances) for dialogue in dialogues)
     if QUEUE.value <= most:
@@ -323,6 +352,7 @@ def main() -> None:
     with served(
         f"--queue={QUEUE.value}", f"--max-utterances={QUEUE.value - 1}", "--max-labels=1"
     ) as address:
+        os.sched_setaffinity(0, processors.asking)
         tally = asyncio.run(run(address, pairs, CROWD.value, QUEUE.value - 1))
         report(f"{CROWD.value} clients, room for {QUEUE.value} utterances", tally, None)
 
