@@ -155,7 +155,12 @@ class Recorder:
         self._log = MetricsLog(workdir / "metrics.jsonl")
         self._log.rewind(stage.number, -1 if start is None else start)
         folder = workdir / "tensorboard" / stage.value
-        self._writer = SummaryWriter(str(folder), purge_step=None if start is None else start + 1)
+        self._writer = SummaryWriter(
+            str(folder),
+            purge_step=None if start is None else start + 1,
+            # By itself two minutes, in which a kill would lose rows that a checkpoint is behind.
+            flush_secs=1,
+        )
         self._stage, self._start, self._steps = stage, start or 0, steps
         self._steps_per_epoch, self._log_every = steps_per_epoch, log_every
         self._console = console

@@ -1,6 +1,7 @@
 """What a run says and keeps as it goes."""
 
 import io
+import time
 import json
 
 import pytest
@@ -187,3 +188,22 @@ def test_micro_f1_says_which_label_it_leaves_out(tmp_path):
     ) as recorder:
         recorder.epoch(1, 1, {"dev_micro_f1": 5.0, "dev_macro_f1": 4.0}, "")
         assert f"dev {name} 5.00  dev macro F1 4.00" in recorder._console.file.getvalue()
+
+
+def test_tensorboards_rows_are_on_the_disk_within_seconds(tmp_path):
+    with Recorder(
+        tmp_path,
+        Stage.ONE,
+        start=None,
+        steps=9,
+        steps_per_epoch=3,
+        log_every=1,
+        console=Console(file=io.StringIO()),
+    ) as recorder:
+        for epoch in (1, 2, 3):
+            recorder.epoch(epoch, 3 * epoch, {f"dev_score_{epoch}": 5.0}, "")
+        (file,) = (tmp_path / "tensorboard" / "stage_one").glob("events*")
+        until = time.monotonic() + 30
+        while b"dev_score_3" not in file.read_bytes():
+            assert time.monotonic() < until
+            time.sleep(0.1)
