@@ -1,8 +1,8 @@
 """What a run says and keeps as it goes."""
 
 import io
-import time
 import json
+import time
 
 import pytest
 from rich.console import Console
