@@ -52,9 +52,10 @@ def scores_section(facts: Facts, derived: str) -> str:
         " share of the labels that both have among those that either has; ranking precision is the"
         " label ranking average precision of the probabilities."
     )
+    taught = f"**{results.taught.in_words()}**\n\n" if results.taught else ""
     return (
-        f"## Scores\n\n{derived}In percent, of one run (seed {facts.seed}). {chosen} Stage two's"
-        f" anchors answer{_chained(facts, results)}.{exact if facts.several else ''}\n\n"
+        f"## Scores\n\n{derived}{taught}In percent, of one run (seed {facts.seed}). {chosen} Stage"
+        f" two's anchors answer{_chained(facts, results)}.{exact if facts.several else ''}\n\n"
         + table(("", "split", *(title(measure, excluded) for measure in measures)), rows)
         + "\n\nF1 by label, in percent:\n\n"
         + table(("label", *columns), by_class)

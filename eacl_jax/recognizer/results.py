@@ -261,11 +261,32 @@ class Abstention:
 
 
 @dataclasses.dataclass(frozen=True)
+class Taught:
+    """What the teacher who knows most of what is scored has learnt of it.
+
+    Attributes:
+      learnt: so many of these utterances.
+      of: annotated ones of dev and test.
+    """
+
+    learnt: int = bounded(at_least=1)
+    of: int = bounded(at_least=1)
+
+    def in_words(self) -> str:
+        """What that means, in a sentence."""
+        return (
+            f"A teacher has learnt from {self.learnt} of the {self.of} annotated utterances of dev"
+            " and test: on these it teaches their labels, and the scores say nothing."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Results:
     """Of a run. `annotators`: None where no utterance has two. `modalities`: None where the model
     reads no features. `sequence`: None without `sequence.crf`; where it is kept, stage two's scores
     are with it. `abstention`: None where an utterance may have several labels. `excluded_label`:
-    the one that micro F1 leaves out; None where it leaves none out, or is not measured.
+    the one that micro F1 leaves out; None where it leaves none out, or is not measured. `taught`:
+    None where no teacher has learnt from what is scored.
     """
 
     corpus: str
@@ -278,6 +299,7 @@ class Results:
     sequence: SequenceResults | None = None
     abstention: Abstention | None = None
     excluded_label: str | None = None
+    taught: Taught | None = None
 
     def of(self, stage: Stage) -> StageScores:
         """The stage's."""

@@ -127,7 +127,8 @@ def headline(
         f"{_SEVERAL if gold.ndim == 2 else ''}</p>"
         f'<p class="verdict">Test {measure} <strong>{shown(second)}</strong> of'
         f" 100{comparison}.</p>"
-        f'<dl class="bars">{rows}</dl>{_choice(config, results, measure)}{_departures(config)}'
+        f'<dl class="bars">{rows}</dl>{_choice(config, results, measure)}'
+        f"{_taught(results)}{_departures(config)}"
     )
 
 
@@ -176,6 +177,17 @@ def _choice(config: Mapping[str, Any], results: Mapping[str, Any], measure: str)
     return (
         f"<p>Epochs were chosen by dev {measure}; the test split was scored once, at the"
         f" end.{which}</p>"
+    )
+
+
+def _taught(results: Mapping[str, Any]) -> str:
+    learnt, of = at(results, "taught", "learnt"), at(results, "taught", "of")
+    if learnt is None or of is None:
+        return ""
+    return (
+        '<div class="notice warning" role="note"><p><strong>Warning: a teacher has learnt from'
+        f" {int(learnt)} of the {int(of)} annotated utterances of dev and test.</strong> On these"
+        " it teaches their labels, and the scores say nothing.</p></div>"
     )
 
 

@@ -27,6 +27,7 @@ from eacl_jax.training.answers import StageAnswers
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.outputs import SCORED_SPLITS
 from eacl_jax.training.stage import HEADLINE, OF_SEVERAL, StageResult, score
+from eacl_jax.training.teachers import most_learnt
 
 
 def summarize(
@@ -39,7 +40,8 @@ def summarize(
 ) -> Results:
     """What goes into `results.json`: scores in percent and calibration of each stage's chosen
     epoch, scores of always answering the training split's most frequent label, what is known of
-    annotators, what modalities and a chain add, and what abstaining gives.
+    annotators, what modalities and a chain add, what abstaining gives, and what teachers have
+    learnt of dev and test.
     """
     frequent = int(experiment.counts.argmax())
 
@@ -75,6 +77,7 @@ def summarize(
         sequence,
         abstention,
         experiment.config.evaluation.excluded_label or None,
+        most_learnt(experiment),
     )
 
 

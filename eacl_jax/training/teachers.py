@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from eacl_jax.errors import UserError
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.whole import write_bytes
 from eacl_jax.recognizer.folder import read_settings
+from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.locate import find_folder
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
+from eacl_jax.recognizer.results import Taught
 from eacl_jax.training import processes, run_folder
 from eacl_jax.training.experiment import Experiment
 from eacl_jax.training.recording import say
@@ -105,6 +107,10 @@ def taught(experiment: Experiment, context: StageContext) -> Experiment:
         found = _kept_or_asked(experiment, context, shape)
 
     processes.by_main("taught", ask)
+    # Also where what they answered was kept: the scores to come say as little.
+    if processes.is_main():
+        for name, known in _known(experiment):
+            log.warning("config.distil.teachers: %s: %s", name, known.in_words())
     if processes.count() > 1:
         found = processes.of_main(found)
     return dataclasses.replace(experiment, taught=found)
@@ -146,15 +152,6 @@ def answers_of(teacher: str, corpus: Corpus) -> Float[np.ndarray, "N C"]:
     """
     recognizer, labels = EmotionRecognizer.from_pretrained(teacher), corpus.taxonomy.labels
     modalities = recognizer.settings.modalities
-    known = recognizer.learnt.known([*corpus.splits["dev"], *corpus.splits["test"]])
-    if known.trained:
-        log.warning(
-            "config.distil.teachers: %s has learnt from %d of the %d annotated utterances of dev"
-            " and test: on these it teaches their labels, and the run's scores say nothing.",
-            teacher,
-            known.trained,
-            known.of,
-        )
     try:
         dialogues = in_columns_of(corpus.splits["train"], corpus.features, modalities, "train")
     except UserError as error:
@@ -166,6 +163,22 @@ def answers_of(teacher: str, corpus: Corpus) -> Float[np.ndarray, "N C"]:
         if utterance.annotated
     ]
     return np.array(rows, np.float64)
+
+
+def most_learnt(experiment: Experiment) -> Taught | None:
+    """Of the teacher who has learnt from most of what is scored; None where none has."""
+    return max(
+        (known for _, known in _known(experiment)), key=lambda each: each.learnt, default=None
+    )
+
+
+def _known(experiment: Experiment) -> Iterator[tuple[str, Taught]]:
+    """The teachers who have learnt from what is scored."""
+    splits = experiment.corpus.splits
+    for name in experiment.config.distil.teachers:
+        known = Learnt.read(_folder(name)).known([*splits["dev"], *splits["test"]])
+        if known.trained:
+            yield name, Taught(known.trained, known.of)
 
 
 def _folder(teacher: str) -> Path:

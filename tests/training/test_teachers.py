@@ -102,18 +102,28 @@ def test_the_mean_of_their_probabilities_in_the_corpus_order(toy, models):
 
 
 @pytest.mark.slow
-def test_a_teacher_that_has_seen_test_is_named(toy, models, tmp_path, caplog):
+def test_a_teacher_that_has_seen_test_is_named_whenever_a_run_goes_on(
+    toy, models, tmp_path, caplog
+):
     corpus = corpora.load(make_config(toy).data)
-    teachers.answers_of(models[0], corpus)
-    assert "the run's scores say nothing" not in caplog.text
     teacher = EmotionRecognizer.from_pretrained(models[0])
     teacher.learnt = teacher.learnt.and_("trained", corpus.splits["test"])
-    teacher.save_pretrained(tmp_path / "seen")
-    teachers.answers_of(str(tmp_path / "seen"), corpus)
+    seen, folder = tmp_path / "seen", tmp_path / "run"
+    teacher.save_pretrained(seen)
+    config = make_config(toy, distil__teachers=(models[1], str(seen)))
+    with pytest.raises(loop.Interrupted):
+        run.train(config, folder, stop=StopAfter(2), console=QUIET)
+    first = re.findall(rf"{seen}: A teacher has learnt from (\d+) of the (\d+)", caplog.text)
+    results = run.train(config, folder, console=QUIET)
     count = sum(len(each.utterances) for each in corpus.splits["test"])
-    warned = re.search(rf"{tmp_path / 'seen'} has learnt from (\d+) of the", caplog.text)
-    assert warned
-    assert int(warned[1]) >= count  # dev has some of the same
+    assert count <= results.taught.learnt < results.taught.of  # dev has some of the same
+    assert first == [(str(results.taught.learnt), str(results.taught.of))]
+    assert caplog.text.count("A teacher has learnt from") == 2
+    assert models[1] not in caplog.text
+    for file in ("report/index.html", "model/README.md"):
+        assert f"teacher has learnt from {results.taught.learnt} of the" in " ".join(
+            (folder / file).read_text().split()
+        )
 
 
 @pytest.mark.slow
