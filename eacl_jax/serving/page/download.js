@@ -2,6 +2,11 @@
 
 import { isOfSeveral, labelsOf } from "./answers.js";
 
+// A spreadsheet would run what begins like a formula, but for plain numbers. The library's tables have the same rule, and take the
+// apostrophe off again (`corpora/formulas.py`). What Python holds for blanks beside JavaScript's is named.
+const FORMULA = /^[\s\x1c-\x1f\x85\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u;
+const NUMBER = /^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$/;
+
 /** The answers as JSON text. `words` maps each label to its word, `thresholds` to its threshold where it has one. */
 export function toJson({ model, labels, words, thresholds, utterances }) {
   const anchors = Object.fromEntries(labels.map((label) => [label, words.get(label) ?? label]));
@@ -59,7 +64,7 @@ function cell(value) {
   if (typeof value === "number") return String(value);
   // As the library's tables have them.
   if (typeof value === "boolean") return value ? "True" : "False";
-  // A spreadsheet would run what begins like a formula; an apostrophe makes it text.
-  const safe = /^[\s\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u.test(value) ? `'${value}` : value;
+  // An apostrophe makes it text.
+  const safe = FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
