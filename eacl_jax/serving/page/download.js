@@ -28,13 +28,19 @@ export function toCsv({ labels, utterances, modalities }) {
     index,
     each.speaker,
     each.text,
-    ...(isOfSeveral(each) ? [labelsOf(each).join(";") || "[]"] : [each.emotion, each.confidence]),
+    ...(isOfSeveral(each) ? [inACell(labelsOf(each))] : [each.emotion, each.confidence]),
     each.truncated,
     each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),
     ...more.map(({ of }) => of(each) ?? ""),
   ]);
   return `\ufeff${[head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
+}
+
+/** Labels as the library's tables have them: a list of JSON where one holds a sign at which a reader would divide it. */
+function inACell(labels) {
+  if (labels.some((label) => /[;|,]/.test(label))) return `[${labels.map((label) => JSON.stringify(label)).join(", ")}]`;
+  return labels.join(";") || "[]";
 }
 
 /** Columns of what was given with utterances, where anything was: `{head, of(utterance)}`. */

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from eacl_jax.corpora.formulas import as_written, guarded
+from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
 
 ODD = [
     *("+1", "-5", "+447700900123", "-1.5e-06", "+3,25", "1e5", "5"),
@@ -41,3 +42,15 @@ def test_what_a_spreadsheet_would_run_is_text_by_the_librarys_rule(page):
     at = header.index("text")
     assert [row[at] for row in rows] == [guarded(text) for text in ODD]
     assert [as_written(row, header)[at] for row in rows] == ODD
+
+
+def test_several_labels_stand_in_a_cell_by_the_librarys_rule(page):
+    sets = [(), ("joy",), ("joy", "love"), ("grief; loss",), ("joy", "a|b"), ("a, b", "[x]", "joy")]
+    sets += [("joy", 'so "sad"; \\ é\u2028\x7f\t'), ('so "sad"', "joy")]
+    labels = sorted({label for each in sets for label in each})
+    shares = dict.fromkeys(labels, 0.5)
+    answers = tuple(Prediction("A", "x", None, shares, shares, emotions=each) for each in sets)
+    header, *rows = table(page, labels, [each.to_json() for each in answers])
+    at = header.index("emotions")
+    expected = DialoguePrediction("1", answers).to_rows()
+    assert [row[at] for row in rows] == [row["emotions"] for row in expected]
