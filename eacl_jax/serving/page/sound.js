@@ -7,7 +7,7 @@ import { MicrophoneError, Recorder } from "./recorder.js";
 const KINDS = ".wav,.flac,.mp3,.ogg,.oga,.opus,audio/wav,audio/flac,audio/mpeg,audio/ogg";
 const MIB = 2 ** 20;
 
-/** The recording that goes on: `{recorder, timer}`, or null. */
+/** The recording that goes on: `{recorder, timer, button}`, or null. */
 let running = null;
 
 /** The modalities that are made of sound. */
@@ -20,13 +20,22 @@ export function isRecording() {
   return running !== null;
 }
 
-/** Ends a recording that goes on, without keeping it; whether there was one. */
+/** Ends a recording that goes on, without keeping it, and says so; whether there was one. */
 export function stopRecording() {
   if (!running) return false;
-  clearInterval(running.timer);
-  running.recorder.cancel();
-  running = null;
+  rest().cancel();
+  announce("The recording that went on was dropped.");
   return true;
+}
+
+/** Nothing is recorded any more, and the button says so; gives what recorded. */
+function rest() {
+  const { recorder, timer, button } = running;
+  running = null;
+  clearInterval(timer);
+  button.classList.remove("recording");
+  button.lastChild.textContent = "Record";
+  return recorder;
 }
 
 /** Lets go of a sound that is no longer replayed. */
@@ -68,7 +77,7 @@ export function soundBox(utterance, features, limits, hear) {
   });
   record.addEventListener("click", () => {
     clear();
-    withErrors(running ? finish(record, makes, give) : begin(record, limits, makes, give));
+    withErrors(running ? finish(makes, give) : begin(record, limits, makes, give));
   });
   const { sound } = utterance;
   const box = html(
@@ -94,8 +103,8 @@ function replay(sound, give) {
   return html("div", { class: "replay" }, html("bdi", { class: "quiet" }, sound.name), player, remove);
 }
 
+/** Gives a file's sound. A recording goes on until that is answered, as it cannot be made again if the file is of no use. */
 async function take(file, { sound_bytes: most }, makes, give) {
-  stopRecording();
   if (file.size > most) throw new Error(`“${file.name}” has ${(file.size / MIB).toFixed(1)} MB; ${Math.round(most / MIB)} MB are taken at most. Cut out this utterance.`);
   if (!file.size) throw new Error(`“${file.name}” is empty.`);
   give(await soundOf(file, file.name, makes));
@@ -107,7 +116,7 @@ async function begin(button, limits, makes, give) {
     const recorder = await Recorder.start();
     // Another utterance may have been chosen meanwhile.
     if (!button.isConnected) return recorder.cancel();
-    running = { recorder, timer: setInterval(() => tick(button, limits, makes, give), 200) };
+    running = { recorder, button, timer: setInterval(() => tick(button, limits, makes, give), 200) };
   } finally {
     button.disabled = false;
   }
@@ -122,15 +131,11 @@ function tick(button, limits, makes, give) {
   const whole = Math.floor(seconds);
   button.lastChild.textContent = `Stop (${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")})`;
   // A little before the limit, so that the file is within it.
-  if (seconds > limits.sound_seconds - 0.5) finish(button, makes, give).catch((error) => showError(button, error.message));
+  if (seconds > limits.sound_seconds - 0.5) finish(makes, give).catch((error) => showError(button, error.message));
 }
 
-async function finish(button, makes, give) {
-  const { recorder, timer } = running;
-  clearInterval(timer);
-  running = null;
-  button.classList.remove("recording");
-  button.lastChild.textContent = "Record";
+async function finish(makes, give) {
+  const recorder = rest();
   const { seconds } = recorder;
   give(await soundOf(await recorder.stop(), `Recording of ${seconds.toFixed(1)} s`, makes));
 }

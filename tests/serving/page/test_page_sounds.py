@@ -139,6 +139,33 @@ def test_speech_is_recorded_as_a_wav_file_and_answered(visit):
     assert len(asked) == 1
 
 
+def test_a_recording_goes_on_until_it_is_dropped_with_a_word(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    stop, status = page.get_by_role("button", name="Stop"), page.get_by_role("status")
+    page.get_by_role("button", name="Record").click()
+    expect(stop).to_be_visible()
+    # A file that is of no use ends nothing.
+    upload(page, b"", "hello.wav")
+    expect(page.locator("#sound-error")).to_contain_text("“hello.wav” is empty.")
+    said = stop.inner_text()
+    expect(stop).not_to_have_text(said)
+    # Another utterance, and the panel's end, do.
+    for drop in (options.nth(3).click, lambda: page.keyboard.press("Escape")):
+        drop()
+        expect(status).to_have_text("The recording that went on was dropped.")
+        options.nth(1).click()
+        page.get_by_role("button", name="Record").click()
+        expect(status).to_contain_text("Recording.")
+        expect(stop).to_be_visible()
+    # So does a file's answer.
+    upload(page)
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    expect(page.locator("#warnings")).to_contain_text("The recording that went on was dropped")
+    expect(page.get_by_role("button", name="Record")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_mistakes_are_shown_at_the_buttons(visit):
     page = visit()
