@@ -129,6 +129,8 @@ async function begin(button, limits, makes, hear) {
   } finally {
     button.disabled = false;
   }
+  // What plays would be recorded too.
+  button.closest("fieldset").querySelector("audio")?.pause();
   button.classList.add("recording");
   tick(button, limits, makes, hear);
   button.focus();
