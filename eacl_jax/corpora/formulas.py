@@ -39,8 +39,9 @@ def guarded(value: object) -> object:
 
 def as_written(cells: list[str], header: Sequence[str]) -> list[str]:
     """A row of answers as it was before `guarded`: without the apostrophes, which would else be
-    part of ids and texts when answers are read again. Other tables' rows as they are: an answer
-    has a column that no other table has.
+    part of ids and texts when answers are read again. One before a plain number stays: `guarded`
+    writes none there, so it is the text's own. Other tables' rows as they are: an answer has a
+    column that no other table has.
     """
     if not {"dialogue", "utterance"} <= set(header) or not any(
         name in _OF_ANSWERS or PROBABILITY.fullmatch(name) for name in header

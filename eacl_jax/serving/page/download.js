@@ -2,6 +2,11 @@
 
 import { isOfSeveral, labelsOf } from "./answers.js";
 
+// A spreadsheet would run what begins like a formula, but for plain numbers. The library's tables have the same rule, and take the
+// apostrophe off again (`corpora/formulas.py`). What Python holds for blanks beside JavaScript's is named.
+const FORMULA = /^[\s\x1c-\x1f\x85\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u;
+const NUMBER = /^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$/;
+
 /** The answers as JSON text. `words` maps each label to its word, `thresholds` to its threshold where it has one. */
 export function toJson({ model, labels, words, thresholds, utterances }) {
   const anchors = Object.fromEntries(labels.map((label) => [label, words.get(label) ?? label]));
@@ -23,13 +28,19 @@ export function toCsv({ labels, utterances, modalities }) {
     index,
     each.speaker,
     each.text,
-    ...(isOfSeveral(each) ? [labelsOf(each).join(";") || "[]"] : [each.emotion, each.confidence]),
+    ...(isOfSeveral(each) ? [inACell(labelsOf(each))] : [each.emotion, each.confidence]),
     each.truncated,
     each.unknown_text,
     ...labels.map((label) => each.probabilities[label]),
     ...more.map(({ of }) => of(each) ?? ""),
   ]);
   return `\ufeff${[head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
+}
+
+/** Labels as the library's tables have them: a list of JSON where one holds a sign at which a reader would divide it. */
+function inACell(labels) {
+  if (labels.some((label) => /[;|,]/.test(label))) return `[${labels.map((label) => JSON.stringify(label)).join(", ")}]`;
+  return labels.join(";") || "[]";
 }
 
 /** Columns of what was given with utterances, where anything was: `{head, of(utterance)}`. */
@@ -59,7 +70,7 @@ function cell(value) {
   if (typeof value === "number") return String(value);
   // As the library's tables have them.
   if (typeof value === "boolean") return value ? "True" : "False";
-  // A spreadsheet would run what begins like a formula; an apostrophe makes it text.
-  const safe = /^[\s\p{Cf}]*[=+\-@＝＋－＠]|^[\t\r\n]/u.test(value) ? `'${value}` : value;
+  // An apostrophe makes it text.
+  const safe = FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

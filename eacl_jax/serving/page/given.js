@@ -37,14 +37,26 @@ function numbersIn(features) {
   return Object.values(features).flat(2).length;
 }
 
-/** Puts what was typed with utterances `before`, and not given yet, with those that are there `now`, whose speaker and text are the same. */
-export function keepTyped(before, now) {
-  if (!before.some(({ typed }) => typed)) return;
-  for (const [from, to] of matched(before, now)) now[to].typed = before[from].typed;
+/**
+ * Puts what was typed with utterances `before`, or is a sound, and was not answered yet with those that are there `now`, whose speaker and text
+ * are the same. Gives those of `before` that lose such a sound, as their `sound`.
+ */
+export function keepWaiting(before, now) {
+  if (!before.some(isWaiting)) return [];
+  const { pairs, left } = followed(before, now, isWaiting);
+  for (const [from, to] of pairs) {
+    const { typed, unsent } = before[from];
+    Object.assign(now[to], typed && { typed }, unsent && { unsent });
+  }
+  return left.filter(({ unsent }) => unsent).map(({ speaker, text, unsent }) => ({ speaker, text, sound: unsent }));
+}
+
+function isWaiting({ typed, unsent }) {
+  return Boolean(typed || unsent);
 }
 
 /** An utterance as downloads hold it: with the numbers it was answered by, and of a sound its name as another field. */
-export function written({ sound, features, typed, ...answer }) {
+export function written({ sound, features, typed, unsent, ...answer }) {
   const all = { ...features, ...sound?.features };
   return { ...answer, ...(Object.keys(all).length && { features: all }), ...(sound && { audio: sound.name }) };
 }
@@ -59,20 +71,25 @@ export function hasGiven({ features, sound }) {
  * given, and those of `before` that lose what was given with them.
  */
 export function carriedOver(before, now) {
-  const pairs = matched(before, now);
-  const free = (matches, all, side) => [...all.keys()].filter((index) => !matches.some((pair) => pair[side] === index));
-  // An utterance that was moved, if there is no other like it.
-  for (const index of free(pairs, before, 0).filter((each) => hasGiven(before[each]))) {
-    const like = free(pairs, now, 1).filter((other) => isSame(before[index], now[other]));
-    if (like.length === 1) pairs.push([index, like[0]]);
-  }
+  const { pairs, left } = followed(before, now, hasGiven);
   const given = now.map(({ speaker, text }) => ({ speaker, text }));
   for (const [from, to] of pairs) {
     const { features, sound } = before[from];
     Object.assign(given[to], features && { features }, sound && { sound });
   }
-  const lost = free(pairs, before, 0).map((index) => before[index]).filter(hasGiven);
-  return { given, lost };
+  return { given, lost: left.filter(hasGiven) };
+}
+
+/** Where utterances `before` are `now`, as pairs of indexes; and those that are `left`. Of those that `count`, the moved ones are found too. */
+function followed(before, now, counts) {
+  const pairs = matched(before, now, counts);
+  const free = (all, side) => [...all.keys()].filter((index) => !pairs.some((pair) => pair[side] === index));
+  // If there is no other like it.
+  for (const index of free(before, 0).filter((each) => counts(before[each]))) {
+    const like = free(now, 1).filter((other) => isSame(before[index], now[other]));
+    if (like.length === 1) pairs.push([index, like[0]]);
+  }
+  return { pairs, left: free(before, 0).map((index) => before[index]) };
 }
 
 // So many of them are named; the rest is counted.
@@ -93,13 +110,14 @@ function shortened(line) {
   return signs.length > 60 ? `${signs.slice(0, 60).join("")}…` : line;
 }
 
-function isSame(one, other) {
+/** Whether the same is said by the same speaker. */
+export function isSame(one, other) {
   return one.speaker === other.speaker && one.text === other.text;
 }
 
-/** Pairs of indexes of a longest common subsequence; of several, one that keeps most of what was given. */
-function matched(before, now) {
-  const value = before.map((each) => before.length + 1 + (hasGiven(each) ? 1 : 0));
+/** Pairs of indexes of a longest common subsequence; of several, one that keeps most of those that `count`. */
+function matched(before, now, counts) {
+  const value = before.map((each) => before.length + 1 + (counts(each) ? 1 : 0));
   const best = Array.from({ length: before.length + 1 }, () => new Float64Array(now.length + 1));
   for (let one = before.length - 1; one >= 0; one--) {
     for (let other = now.length - 1; other >= 0; other--) {

@@ -7,7 +7,7 @@ import { Chat } from "./chat.js";
 import { save, toCsv, toJson } from "./download.js";
 import { html, isolated } from "./element.js";
 import { FeaturesError, idOf, inWordsOf, typed as typedFeatures } from "./features.js";
-import { asked, askedOf, carriedOver, hasGiven, keepTyped, keeping, lostInWords, written } from "./given.js";
+import { asked, askedOf, carriedOver, hasGiven, isSame, keepWaiting, keeping, lostInWords, written } from "./given.js";
 import { assignHues } from "./hues.js";
 import { announce, hideError, showError } from "./notices.js";
 import { count, percent } from "./numbers.js";
@@ -41,7 +41,7 @@ let typedLabels = null;
 /**
  * What is shown: `{version, typed, labels, words, thresholds, hues, utterances}`; `version` is of the model that gave it, `typed` the text
  * that it answers, null for none, `words` and `thresholds` map labels. Utterances keep the features and the sound that were given with them, which
- * answers do not repeat, and what is typed as features and not given yet.
+ * answers do not repeat, what is typed as features and not given yet, and as `unsent` a sound that the service could not answer when it was given.
  */
 let shown = null;
 let chosen = null;
@@ -165,9 +165,9 @@ function featureFields() {
 /** `typed` is what was, that gives these features. */
 function answerWithFeatures(index, features, typed) {
   if (busy) {
-    const isThere = () => JSON.stringify(shown.utterances[index]?.features) === JSON.stringify(features);
+    const isThere = () => JSON.stringify(shown.utterances[index].features) === JSON.stringify(features);
     const act = () => answerWithFeatures(index, features, typed);
-    onceAnswered({ index, place: "features", what: "The numbers were", isThere, act });
+    onceAnswered(index, shown.utterances[index], { place: "features", what: "The numbers were", isThere, act });
     return;
   }
   const { sound } = shown.utterances[index];
@@ -177,7 +177,7 @@ function answerWithFeatures(index, features, typed) {
     showError(find("sound-record"), `The numbers were left out: ${names} is made of the sound by now. Remove it to give numbers.`, find("sound-remove"));
     return;
   }
-  exchange(find("features"), () => answerWith(index, { features }, typed), (error) => showFeaturesError(error, index));
+  exchange(find("features"), () => answerWith(index, { features }, { typed }), (error) => showFeaturesError(error, index));
 }
 
 function showFeaturesError(error, index) {
@@ -193,36 +193,58 @@ function comeBack(index) {
   if (chosen !== index) choose(index);
 }
 
-/** Answers the conversation again with how an utterance sounds; null where it is not to sound any more. */
-function giveSound(sound, index = chosen) {
-  if (busy) {
-    const isThere = () => sound === null && !shown.utterances[index]?.sound;
-    onceAnswered({ index, place: "sound", what: "The sound was", isThere, act: () => giveSound(sound, index), drop: () => forget(sound) });
-    return;
-  }
+/** Answers the conversation again with how utterance `index`, which was `utterance`, sounds; null where what it shows is not to sound any more. */
+function giveSound(sound, index, utterance) {
+  const isThere = () => {
+    const { sound: given, unsent } = shown.utterances[index];
+    return sound ? given?.url === sound.url : !given && !unsent;
+  };
+  const act = () => (sound || !shown.utterances[index].unsent ? answerWithSound(sound, index) : dropUnsent(index));
+  onceAnswered(index, utterance, { place: "sound", what: "The sound was", isThere, act, drop: () => forget(sound) });
+}
+
+function answerWithSound(sound, index) {
   const before = shown.utterances[index];
+  const { sound: replaced, unsent } = before;
   const rest = Object.entries(before.features ?? {}).filter(([name]) => !sound?.makes.includes(name));
   const features = rest.length ? Object.fromEntries(rest) : undefined;
   const act = async () => {
-    await answerWith(index, { sound: sound ?? undefined, features });
-    forget(before.sound);
+    await answerWith(index, { sound: sound ?? undefined, features }, { unsent });
+    forget(replaced);
+    if (unsent !== sound) forget(unsent);
   };
   exchange(find("sound"), act, (error) => {
-    forget(sound);
-    comeBack(index);
-    showError(find("sound-record"), error.message, find("sound-upload"));
+    // Whatever else is wrong, a recording cannot be made again.
+    const kept = sound !== null && !error.field?.startsWith(`dialogues[0].utterances[${index}].audio`);
+    if (kept && unsent !== sound) forget(unsent);
+    if (kept) before.unsent = sound;
+    else dropFrom(before, sound);
+    // Unless another recording goes on there.
+    if (chosen !== index || !isRecording()) choose(index);
+    showError(find("sound-record"), error.message, (kept && find("sound-again")) || find("sound-upload"));
   });
 }
 
+function dropUnsent(index) {
+  const utterance = shown.utterances[index];
+  dropFrom(utterance, utterance.unsent);
+  choose(index);
+}
+
+/** Lets go of a sound that an utterance is not answered with. */
+function dropFrom(utterance, sound) {
+  forget(sound);
+  if (utterance.unsent === sound) delete utterance.unsent;
+}
+
 /**
- * Does `act` for utterance `index` once another answer has come, unless what it is to give `isThere` by then. Where the utterance is no longer
- * there, or its panel has no `place` for it, `what` it was is said to be left out.
+ * Does `act` for utterance `index`, which was `before`, once no other answer is awaited, unless what it is to give `isThere` by then. Where the
+ * utterance is no longer there, or its panel has no `place` for it, `what` it was is said to be left out.
  */
-function onceAnswered({ index, place, what, isThere, act, drop = () => {} }) {
-  const before = shown.utterances[index];
-  later.push(() => {
-    const { speaker: who, text: said } = shown.utterances[index] ?? {};
-    const same = who === before.speaker && said === before.text;
+function onceAnswered(index, before, { place, what, isThere, act, drop = () => {} }) {
+  const give = () => {
+    const now = shown.utterances[index];
+    const same = now !== undefined && isSame(now, before);
     if (same && isThere()) return;
     if (same) comeBack(index);
     if (same && find(place)) {
@@ -232,15 +254,19 @@ function onceAnswered({ index, place, what, isThere, act, drop = () => {} }) {
     drop();
     const why = same ? "the model that answers by now reads none" : "the utterance is no longer there";
     showError(text, `${what} left out: ${why}.`);
-  });
+  };
+  if (busy) later.push(give);
+  else give();
 }
 
-/** Answers the conversation again with another utterance `index`; `typed` is what was, if that gives it. */
-async function answerWith(index, changed, typed = undefined) {
+/** Answers the conversation again with another utterance `index`; `waiting` is what of it waited for that, `typed` or `unsent`. */
+async function answerWith(index, changed, waiting) {
   const given = shown.utterances.map((each, number) => (number === index ? { ...each, ...changed } : each));
   const found = await predict([{ utterances: askedOf(given, shown.typed) }], typedLabels);
   // What was typed since then stays.
-  if (shown.utterances[index].typed === typed) delete shown.utterances[index].typed;
+  for (const [name, value] of Object.entries(waiting)) {
+    if (shown.utterances[index][name] === value) delete shown.utterances[index][name];
+  }
   show(shown.typed, keeping(given, found));
   choose(index);
 }
@@ -249,7 +275,9 @@ async function answerWith(index, changed, typed = undefined) {
 function show(typed, { by, version, labels, words, thresholds, warnings, dialogues: [utterances] }) {
   if (stopRecording()) warnings = [...warnings, "The recording that went on was dropped, as all was answered anew. Record it again."];
   useModel(by);
-  if (shown) keepTyped(shown.utterances, utterances);
+  const lost = shown ? keepWaiting(shown.utterances, utterances) : [];
+  lost.forEach((each) => forget(each.sound));
+  if (lost.length) warnings = [...warnings, lostInWords(lost)];
   shown = { version, typed, labels, words, thresholds, hues: assignHues(labels), utterances };
   showModel();
   find("empty").hidden = true;

@@ -10,8 +10,8 @@ export class Panel {
   #box = document.querySelector("#panel");
 
   /**
-   * `choose(index)` chooses another utterance; null closes the panel. `give()` answers with the features in its form, `hear(sound)`
-   * with the utterance's sound.
+   * `choose(index)` chooses another utterance; null closes the panel. `give()` answers with the features in its form,
+   * `hear(sound, index, utterance)` with the utterance's sound.
    */
   constructor(choose, give, hear) {
     this.choose = choose;
@@ -64,7 +64,7 @@ export class Panel {
       html("p", { class: "speaker", dir: "auto" }, utterance.speaker),
       html("p", { class: "quote", dir: "auto" }, utterance.text),
       ...caveats(utterance),
-      ...(features ? [form(utterance, features, limits, this.give, this.hear)] : []),
+      ...(features ? [form(utterance, features, limits, this.give, (sound) => this.hear(sound, index, utterance))] : []),
       ...(answered.size ? [] : [html("p", { class: "without" }, `This utterance has ${NONE}: no probability reaches its threshold.`)]),
       html(
         "table",
@@ -97,7 +97,7 @@ export class Panel {
 
   #focus(id) {
     const button = this.#box.querySelector(`#${id}`);
-    (button?.disabled ? this.#box.querySelector(".steps button:enabled") : button)?.focus();
+    (button && !button.disabled ? button : this.#box.querySelector(".steps button:enabled"))?.focus();
   }
 }
 

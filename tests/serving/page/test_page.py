@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from eacl_jax.model.chain import Chain
+from eacl_jax.recognizer.programs import Cost, Program
 from tests.stubs.browser import CHAT, EMOTIONS, bodies, describe, show, use_labels
 from tests.stubs.featured import VOICE
 from tests.stubs.page import LABELS, MAX_PAST, WORDS, answer, serving
@@ -287,6 +288,35 @@ def test_it_says_how_far_probabilities_hold_where_that_is_known(visit):
     expect(header).to_contain_text("their probabilities are not calibrated.")
 
 
+def test_it_says_what_another_precision_changes_where_that_was_measured(visit):
+    page = visit()
+    header = page.locator("#model")
+    expect(header).not_to_contain_text("differed from those")
+    cost = Cost(500, "weighted_f1", 60.0, 59.8, 1.26, 2.3, 2.5)
+    program = Program(1, weight_bits=8, kept="narrowing products", cost=cost, outdated=True)
+    int8 = {"name": "onnx", "precision": "int8", "cost": program.in_words()}
+    describe(page, runtime=int8, calibration_error={})
+    expect(header).to_contain_text("How far its probabilities hold is not known in int8: which")
+    said = "It computes in int8: where that was measured, 1.3% of answers differed from those in"
+    expect(header).to_contain_text(said)
+    # Nothing of this is of labels that nobody trained.
+    show(page)
+    use_labels(page, "calm, wild")
+    expect(header).to_contain_text("your own labels")
+    expect(header).not_to_contain_text("int8")
+    page.route("**/v1/model", without_error, times=1)
+    page.reload()
+    expect(header).to_contain_text("How far its probabilities hold was not measured")
+
+
+def without_error(route):
+    """What the service says of its model, without that."""
+    response = route.fetch()
+    body = response.json()
+    del body["calibration_error"]
+    route.fulfill(response=response, json=body)
+
+
 def test_lines_that_name_no_speaker_are_counted_whenever_all_are_answered(visit):
     page = visit()
     options = show(page, "Cem: such anger\nI waited.\nNobody came.\nAnn: sadness")
@@ -371,6 +401,7 @@ def test_downloads_can_be_read_and_run_nothing(visit):
         ("Ann", "=HYPERLINK(1)"),
         ("Ann", "-1"),
         ("Ann", "+1"),
+        ("Ann", "+1+1"),
         ("Ann", "@x"),
         ("Zoë", "héllo 🎉"),
     ]
@@ -390,7 +421,7 @@ def test_downloads_can_be_read_and_run_nothing(visit):
     )
     assert list(rows[0]) == [*kept, *(f"p({label})" for label in LABELS)]
     assert [row["text"] for row in rows] == [
-        f"'{text}" if text[0] in "=+-@" else text for _, text in turns
+        f"'{text}" if text[0] in "=+-@" and text not in ("-1", "+1") else text for _, text in turns
     ]
     assert [row["speaker"] for row in rows] == [speaker for speaker, _ in turns]
     assert {(row["truncated"], row["unknown_text"]) for row in rows} == {("False", "False")}

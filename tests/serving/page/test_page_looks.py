@@ -118,6 +118,19 @@ def test_a_phone_shows_labels_and_where_to_go_on(visit):
     expect(page.get_by_label("says")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize("size", [(360, 640), (412, 915), (800, 760)])
+def test_the_chosen_text_is_in_the_sheet_at_the_lower_edge(visit, size):
+    page = visit()
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
+    show(page, f"Ann: joy {'and more ' * 40}\nBen: fear").first.click()
+    quote = page.locator("#panel .quote")
+    lines = quote.evaluate("box => box.clientHeight / parseFloat(getComputedStyle(box).lineHeight)")
+    assert lines == pytest.approx(2, abs=0.1)
+    expect(quote).to_be_in_viewport(ratio=1)
+    assert page.locator("#panel").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+
+
 def test_texts_of_other_directions_keep_their_order(visit):
     page = visit()
     options = show(page, 'דנה: שלום (joy) 100%\nAnn: She said "שלום"')

@@ -18,7 +18,7 @@ from tests.serving.page.conftest import launched
 from tests.serving.page.test_page import download
 from tests.serving.page.test_page_looks import TEXTS, contrast
 from tests.stubs import sounds
-from tests.stubs.browser import Waiting, bodies, fail_with, show
+from tests.stubs.browser import CHAT, Waiting, bodies, fail_with, show
 from tests.stubs.featured import FACE, PROSODY
 from tests.stubs.page import serving
 
@@ -137,6 +137,137 @@ def test_speech_is_recorded_as_a_wav_file_and_answered(visit):
     expect(page.get_by_role("button", name="Record")).to_be_visible()
     page.wait_for_timeout(500)
     assert len(asked) == 1
+
+
+def test_a_recording_goes_on_until_it_is_dropped_with_a_word(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    stop, status = page.get_by_role("button", name="Stop"), page.get_by_role("status")
+    page.get_by_role("button", name="Record").click()
+    expect(stop).to_be_visible()
+    # A file that is of no use ends nothing.
+    upload(page, b"", "hello.wav")
+    expect(page.locator("#sound-error")).to_contain_text("“hello.wav” is empty.")
+    said = stop.inner_text()
+    expect(stop).not_to_have_text(said)
+    # Another utterance, and the panel's end, do.
+    for drop in (options.nth(3).click, lambda: page.keyboard.press("Escape")):
+        drop()
+        expect(status).to_have_text("The recording that went on was dropped.")
+        options.nth(1).click()
+        page.get_by_role("button", name="Record").click()
+        expect(status).to_contain_text("Recording.")
+        expect(stop).to_be_visible()
+    # So does a file's answer.
+    upload(page)
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    expect(page.locator("#warnings")).to_contain_text("The recording that went on was dropped")
+    expect(page.get_by_role("button", name="Record")).to_be_visible()
+
+
+def lose(page: Page) -> None:
+    page.route("**/v1/predict", lambda route: route.abort())
+
+
+def be_busy(page: Page) -> None:
+    fail_with(page, 429, {"error": {"code": "busy", "message": "m"}}, **{"retry-after": "2"})
+
+
+def fail(page: Page) -> None:
+    fail_with(page, 503, {"error": {"code": "x", "message": "no process can be had."}})
+
+
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(
+    ("go_wrong", "message"),
+    [(be_busy, "Try again in 2 seconds."), (lose, "cannot be reached"), (fail, "can be had.")],
+)
+def test_a_recording_that_was_not_answered_is_kept_and_sent_again(visit, go_wrong, message):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    go_wrong(page)
+    record(page, 0.5)
+    expect(page.locator("#sound-error")).to_contain_text(message)
+    again = page.get_by_role("button", name="Send again")
+    expect(again).to_be_focused()
+    # It stays with its utterance, also where that is moved, and is in no file.
+    options.nth(0).click()
+    expect(again).to_have_count(0)
+    page.unroute_all()
+    changed = "\n".join(reversed(CHAT.splitlines()))
+    page.get_by_label("Conversation", exact=True).fill(changed)
+    page.get_by_role("button", name="Show emotions").click()
+    expect(options.first).to_contain_text("such sadness")
+    assert json.loads(download(page, "Download JSON"))["utterances"][2].keys() == {
+        *("speaker", "text", "emotion", "confidence", "probabilities", "cosines"),
+        *("truncated", "unknown_text"),
+    }
+    options.nth(2).click()
+    expect(page.get_by_label("Replay Recording")).to_be_visible()
+    asked = bodies(page)
+    again.click()
+    expect(options.nth(2)).to_contain_text("with prosody of the sound")
+    assert [given is not None for given in audio(asked)] == [False, False, True, False]
+    expect(again).to_have_count(0)
+    expect(page.get_by_label("Replay Recording")).to_be_visible()
+    expect(options.nth(2)).to_be_focused()
+
+
+@pytest.mark.slow
+def test_a_recording_that_was_not_answered_makes_room(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    again = page.get_by_role("button", name="Send again")
+    be_busy(page)
+    record(page, 0.5)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#sound audio")).to_have_count(0)
+    expect(page.get_by_role("button", name="Previous utterance")).to_be_focused()
+    page.unroute_all()
+    upload(page)
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    be_busy(page)
+    record(page, 0.5)
+    # Taken away, it uncovers what was answered.
+    page.get_by_role("button", name="Remove").click()
+    expect(again).to_have_count(0)
+    expect(page.get_by_label("Replay hello.wav")).to_be_visible()
+    # Another one takes its place; one that the service refuses does not.
+    record(page, 0.5)
+    expect(again).to_be_visible()
+    upload(page, name="other.wav")
+    expect(page.get_by_label("Replay other.wav")).to_be_visible()
+    page.unroute_all()
+    upload(page, b"Ann: this is no sound", "text.wav")
+    expect(page.locator("#sound-error")).to_contain_text("is text, whatever its name says")
+    expect(page.get_by_label("Replay other.wav")).to_be_visible()
+    expect(page.locator("#sound audio")).to_have_count(1)
+    # Of an utterance that is no longer there it is said.
+    show(page, "Ann: joy")
+    expect(page.locator("#warnings")).to_contain_text("the sound of “\u2068Ben: what a surprise")
+
+
+@pytest.mark.slow
+def test_a_sound_that_is_read_meanwhile_is_given_to_its_utterance(visit):
+    page = visit()
+    options = show(page)
+    options.nth(1).click()
+    page.evaluate(
+        """() => {
+          const read = FileReader.prototype.readAsDataURL;
+          FileReader.prototype.readAsDataURL = function (blob) { setTimeout(() => read.call(this, blob), 500); };
+        }"""
+    )
+    upload(page)
+    page.keyboard.press("Escape")
+    expect(options.nth(1)).to_contain_text("with prosody of the sound")
+    expect(page.get_by_role("complementary")).to_contain_text("Utterance 2 of 4")
+    upload(page)
+    show(page, "Ann: joy")
+    expect(page.locator("#text-error")).to_contain_text("The sound was left out")
 
 
 @pytest.mark.slow
