@@ -392,7 +392,8 @@ class AskedDialogue(_CarriedThrough):
         "",
         description=(
             "`Ann: ...`, a line an utterance, or what a chat program exports. Lines end at a line"
-            " feed, a carriage return or both."
+            " feed, a carriage return or both. It is one conversation: blank lines in it do not end"
+            " it."
         ),
         examples=["Ann: We got the flat!\nBen: What?"],
     )

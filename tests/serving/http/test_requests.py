@@ -18,6 +18,12 @@ def test_dialogues_that_stand_newest_first_are_refused():
     assert (e.value.status_code, e.value.field) == (422, "dialogues[0]")
 
 
+def test_a_transcript_is_one_conversation():
+    asked = AskedDialogue.model_validate({"transcript": "Ann: a\n\nBen: b\n\n\nAnn: c"})
+    (read,), _ = dialogues_of([asked], Limits(), {})
+    assert [each.text for each in read.utterances] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     "value",
     ["[" * 10**6, f"12/05/2024, 10:01{' ' * 10**6}!", "1" * 10**6, "9" * 308 + ".1" * 10**5],
