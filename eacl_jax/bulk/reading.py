@@ -340,7 +340,8 @@ def _twice(identity: str, record: Mapping[str, Any], number: str) -> str:
             f"dialogue {number} of the input has no id, so its number stands for one, and an"
             f" earlier dialogue has the id {number!r}; give it an id of its own."
         )
-    if identity.isdecimal() and int(identity) < int(number):
+    # Compared as numbers only where it has no more digits, which may be thousands.
+    if identity.isdecimal() and len(identity) <= len(number) and int(identity) < int(number):
         return (
             f"the id {identity!r:.60} was there before; give each dialogue an id of its own, as"
             " the number of a dialogue stands for an id that it lacks."

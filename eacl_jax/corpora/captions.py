@@ -27,7 +27,7 @@ _TIMES = re.compile(
 _FIRST = re.compile(rf"[{MARKS}]*WEBVTT(?:\s|$)")
 _ASIDE = re.compile(r"(?:NOTE(?:\s|$)|(?:STYLE|REGION)\s*$)")
 # `<v Ann>`, `<v.loud Ann>`
-_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]*)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s++([^<>]*)>")
 _TAG = re.compile(
     r"</?(?:b|c|font|i|lang|rt|ruby|u|v)(?:[.\s][^<>]*)?/?>|<[\d:.]+>|\{\\[^{}]*\}", re.IGNORECASE
 )
@@ -100,22 +100,23 @@ class CaptionLines:
         if followed and len(lines) > 1 and _is_number(lines):
             lines = lines[:-1]
         voiced = any(_VOICE.search(line) for line, _ in lines)
-        spoken: list[Cue] = []
+        spoken: list[tuple[int, str, list[str]]] = []  # line, speaker, parts of the text
         for line, number in lines:
             for voice, text in _voices(line):
                 named = None if voiced else divide_stamped(text)
                 if voice:
-                    spoken.append(Cue(number, voice, text))
+                    spoken.append((number, voice, [text]))
                 # Only a cue that names the first of its speakers names others on its next lines,
                 # where captions break sentences.
-                elif named and (not spoken or (spoken[0].speaker and has_capitals(named[0]))):
-                    spoken.append(Cue(number, *named))
+                elif named and (not spoken or (spoken[0][1] and has_capitals(named[0]))):
+                    spoken.append((number, named[0], [named[1]]))
                 elif spoken:
-                    last = spoken[-1]
-                    spoken[-1] = last._replace(text=f"{last.text} {text}".strip())
+                    spoken[-1][2].append(text)
                 elif text:
-                    spoken.append(Cue(number, "", text))
-        yield from (cue for cue in spoken if cue.text)
+                    spoken.append((number, "", [text]))
+        for number, speaker, parts in spoken:
+            if text := " ".join(filter(None, parts)):
+                yield Cue(number, speaker, text)
 
 
 def _is_number(lines: list[tuple[str, int]]) -> bool:

@@ -1,7 +1,6 @@
 """Which column of a table holds what: by the names that people and programs give them."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -272,8 +271,8 @@ def turn_of(cell: Any) -> int | None:
     if isinstance(cell, bool):
         return None
     if isinstance(cell, (int, float)):
-        whole = math.isfinite(cell) and abs(cell) < _MOST and cell == int(cell)
-        return int(cell) if whole else None
+        # No float is made of a whole number, which may be too large; NaN is not below any.
+        return int(cell) if abs(cell) < _MOST and cell == int(cell) else None
     text = cell.strip() if isinstance(cell, str) else ""
     found = int(text.partition(".")[0]) if len(text) < 40 and _WHOLE.fullmatch(text) else _MOST
     return found if abs(found) < _MOST else None

@@ -97,6 +97,6 @@ def _by_time(rows: Sequence[Sequence[Any]], indices: Mapping[str, int]) -> list[
     for row in rows:
         try:
             times.append(float(row[indices["timestamp"]]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return []
     return sorted(range(len(rows)), key=times.__getitem__)

@@ -299,8 +299,8 @@ def _is_number(given: Any) -> bool:
     """A whole number, of Python's or NumPy's; tables give them as floats where other cells are
     missing.
     """
-    if isinstance(given, bool):
-        return False
+    if isinstance(given, int):  # of hundreds of digits, too, which no float holds
+        return not isinstance(given, bool)
     try:
         return float(given).is_integer() and not isinstance(given, (str, bytes))
     except (TypeError, ValueError, OverflowError):

@@ -38,11 +38,11 @@ _TURNS, _RATINGS = "transcriptions", "EmoEvaluation"
 # `Ses01F_impro01_F000 [006.2901-008.2357]: text`: the letter after the last underscore says who of
 # the two speaks.
 _TURN = re.compile(
-    r"(?P<id>Ses\w+_(?P<speaker>[FM])\w*)\s+\[(?P<start>\d+\.?\d*)-(?P<end>\d+\.?\d*)\]:(?P<text>.*)"
+    r"(?P<id>Ses\w{1,60}_(?P<speaker>[FM])\w{0,60})\s+\[(?P<start>\d+(?:\.\d*)?)-(?P<end>\d+(?:\.\d*)?)\]:(?P<text>.*)"
 )
 # `[6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]`
 _RATING = re.compile(
-    r"\[\d+\.?\d*\s*-\s*\d+\.?\d*\]\s+(?P<id>Ses\w+)\s+(?P<label>[a-z]{3})\s+\[.*\]\s*"
+    r"\[\d+(?:\.\d*)?\s*-\s*\d+(?:\.\d*)?\]\s+(?P<id>Ses\w+)\s+(?P<label>[a-z]{3})\s+\[.*\]\s*"
 )
 
 

@@ -38,6 +38,6 @@ def _probability(value: Any) -> float | None:
         value = value.replace(",", ".")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

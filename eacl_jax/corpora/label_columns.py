@@ -549,6 +549,8 @@ def _is_empty(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    if isinstance(value, int):  # of hundreds of digits, too, which no float holds
+        return True
     try:
         return math.isfinite(float(value))
     except (TypeError, ValueError):

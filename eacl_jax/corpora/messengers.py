@@ -47,7 +47,7 @@ _NOTED = re.compile(
 )
 _LONGEST, _MOST_NAMES = 300, 1000
 _ENOUGH = 3  # lines, of which a name comes again where names there are
-_TAB = re.compile(r"(?P<name>[^\t]{1,60})\t(?P<text>[^\t]*\S[^\t]*)$", re.DOTALL)
+_TAB = re.compile(r"(?P<name>[^\t]{1,60})\t(?P<text>[^\t]*)$", re.DOTALL)
 # What somebody says, and no label: three words, the end of a sentence, a script without blanks.
 _SPOKEN = re.compile(r"\S\s+\S+\s+\S|[.!?…。！？]$|[\u2e80-\uffff]{3}")
 
@@ -105,10 +105,10 @@ def tabbed(line: str) -> tuple[str, str] | None:
     """
     if "\t" not in line[:60] or not (found := _TAB.match(line)):
         return None
-    name = found["name"].strip()
-    if not is_name(name) or not has_capitals(name) or name[-1] in ".!?" or "：" in name:
+    name, text = found["name"].strip(), found["text"].strip()
+    if not text or not is_name(name) or not has_capitals(name) or name[-1] in ".!?" or "：" in name:
         return None
-    return name, found["text"].strip()
+    return name, text
 
 
 class Columns:

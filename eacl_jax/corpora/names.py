@@ -5,7 +5,9 @@ import unicodedata
 
 # Marks of writing direction, which exports put before a message and inside a date.
 MARKS = "\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
-AROUND = re.compile(rf"^[{MARKS}\s]+|[{MARKS}\s]+$")
+# At the end only from the first of them on: from each of a run, it would take the square of their
+# number.
+AROUND = re.compile(rf"^[{MARKS}\s]+|(?<![{MARKS}\s])[{MARKS}\s]+$")
 
 HALF_FIRST = r"(?:오전|오후|上午|下午|午前|午後)"
 """Of the day, before a time: 오전 10:31."""

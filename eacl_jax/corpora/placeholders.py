@@ -16,7 +16,8 @@ from eacl_jax.dialogue import Utterance, counted
 logger = logging.getLogger(__name__)
 
 _NOTE = "\u200e"
-_EDITED = re.compile(rf"\s*(?:{_NOTE}<[^<>]{{1,60}}>|<This message was edited>)$")
+# From the first blank of several on, as `names.AROUND`.
+_EDITED = re.compile(rf"(?<!\s)\s*+(?:{_NOTE}<[^<>]{{1,60}}>|<This message was edited>)$")
 
 # Media that were not exported, in angle brackets, by language.
 _MEDIA = (

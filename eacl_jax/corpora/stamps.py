@@ -61,7 +61,7 @@ _NAMED_AT = re.compile(
     rf"(?P<speaker>[^\s:][^:]*?)\s*+,?\s*+[\[(]?\s*+(?:{_CERTAIN},?\s++(?:at\s)?)?{_TIME}{_TO}\s*+[\])]?\s*+:(?=\s)"
 )
 # `From Ann to Everyone: hi`, behind a time: Zoom's chat.
-_FROM = re.compile(r"[Ff]rom\s+(?P<name>[^:]{1,60}?)\s+to\s+[^:]{1,60}:")
+_FROM = re.compile(r"[Ff]rom\s++(?P<name>[^:]{1,60}?)\s++to\s++[^:]{1,60}:")
 # `<ann> hi`, behind a time: IRC. A sign of rank may stand before the name.
 _ANGLED = re.compile(r"<[@+%~&]?(?P<name>[^<>\s]{1,30})>\s")
 _MARK, _MARKS_FIRST = re.compile(rf"[{MARKS}]"), re.compile(rf"[{MARKS}\s]+")

@@ -12,6 +12,11 @@ _DATE = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)(?:,?\s+(?=\d))?"
 
 _NAMED_ZONE = re.compile(r"[\s\[(]+([A-Z]{2,5}|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+)[\])]?$")
 
+_LONGEST = 100
+"""Characters of a time, with its zone spelled out; what is longer is none. The patterns of times
+take the square of the length of what they look at.
+"""
+
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d))?(?:[.,](\d{1,9}))?(?:\s*(?:Uhr|h))?")
 
 
@@ -40,7 +45,9 @@ def time_of(value: Any, day_first: bool) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        text = _HALF.sub(_of_24_hours, value.strip())
+        if len(text := value.strip()) > _LONGEST:
+            return None
+        text = _HALF.sub(_of_24_hours, text)
         for read in (
             datetime.fromisoformat,
             lambda given: _numeric(given, day_first),
@@ -63,7 +70,7 @@ def zone_of(value: Any) -> str:
     is none.
     """
     text = value.strip() if isinstance(value, str) else ""
-    found = _NAMED_ZONE.search(text)
+    found = _NAMED_ZONE.search(text) if len(text) <= _LONGEST else None
     rest = text[: found.start()] if found else ""
     known = ":" in rest and (time_of(rest, True) is not None or clock_of(rest) is not None)
     return found[1] if found and known else ""

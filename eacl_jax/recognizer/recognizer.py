@@ -666,8 +666,12 @@ class EmotionRecognizer:
 
     @property
     def calibration_error(self) -> dict[str, float]:
-        """See `Facts.calibration_error`; empty where nothing is known of its run."""
-        return self.facts.calibration_error(self.labels) if self.facts else {}
+        """See `Facts.calibration_error`; empty where nothing is known of its run, or where another
+        precision computes than it was measured with: `Runtime.cost` tells what that changes.
+        """
+        if self.facts is None or self.runtime.precision != self.settings.encoder_dtype:
+            return {}
+        return self.facts.calibration_error(self.labels)
 
     @property
     def task(self) -> Task:

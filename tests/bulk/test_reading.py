@@ -189,6 +189,12 @@ FORMS = r"give one dialogue a line, \{"
 GOOD = '{"id": "1", "utterances": [{"speaker": "Ann", "text": "hi"}]}'
 
 
+def test_an_id_of_thousands_of_digits_that_comes_again_is_reported():
+    line = GOOD.replace('"1"', f'"{"1" * 5000}"', 1).encode()
+    _, again = read("jsonl", b"%b\n%b" % (line, line))
+    assert again.problem.startswith("chats line 2: the id '111")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -50,6 +50,8 @@ def test_usual_names_are_found(header: str, columns: Columns) -> None:
         ("1" * 18, 111111111111111111),
         ("1" * 19, None),  # beyond what is kept of it
         (1e300, None),
+        (10**400, None),  # which no float holds
+        (float("inf"), None),
         ("u3", None),
         ("3.5", None),
         ("", None),

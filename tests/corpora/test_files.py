@@ -492,6 +492,8 @@ def test_convokit_without_a_chain_of_replies_is_in_order_of_time(tmp_path: Path)
     ]
     content.append(row | {"id": "a", "text": "1", "timestamp": "10", "reply_to": None})
     assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["1", "2", "3"]
+    content[0]["timestamp"] = 10**400  # which no float holds, so that the rows stay as they are
+    assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["3", "2", "1"]
 
 
 def test_spans_are_noticed_wherever_they_are(tmp_path: Path) -> None:

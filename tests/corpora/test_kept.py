@@ -19,6 +19,7 @@ from eacl_jax.corpora.kept import kept_of
         ({"confidence": "0.7"}, Kept.UNKNOWN),
         ({"probabilities": {"joy": 0.7, "anger": 0.3}}, Kept.SAME),
         ({"probabilities": {"joy": 0.7, "anger": None}}, Kept.UNKNOWN),
+        ({"probabilities": {"joy": 0.7, "anger": 10**400}}, Kept.UNKNOWN),
         ({"ticket": "7"}, Kept.NO_ANSWER),
         ({"possible": "joy;anger"}, Kept.NO_ANSWER),
     ],

@@ -81,6 +81,16 @@ def test_no_label_is_lost(tmp_path: Path, header: str, rows: tuple[str, ...], me
         read(table(tmp_path, header, *rows))
 
 
+def test_a_whole_number_that_no_float_holds_is_no_flag(tmp_path: Path) -> None:
+    rows = [
+        {"dialogue": "1", "speaker": "Ann", "text": "a", "joy": 1, "fear": 0, "anger": 0},
+        {"dialogue": "1", "speaker": "Ben", "text": "b", "joy": 0, "fear": 1, "anger": 10**400},
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match=r"column 'anger' holds 1000.*expected 0 or 1"):
+        read(tmp_path / "own.jsonl")
+
+
 def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:
     found = read(table(tmp_path, "joy,fear,anger", "1,0,False", "0,1,TRUE"))
     assert [u.emotions for u in found] == [("joy",), ("fear", "anger")]

@@ -169,6 +169,15 @@ def test_other_fields_are_carried_and_those_of_an_answer_left_out():
     assert Dialogue.from_json(dialogue.to_json()).utterances[0].other == {"at": 5}
 
 
+@pytest.mark.parametrize("field", ["at", "time", "index", "id", "turn_id", "annotator"])
+def test_whole_numbers_that_no_float_holds_are_carried(field):
+    given = [{"speaker": 10**400, "text": text, field: 10**400} for text in "abc"]
+    (dialogue,), _ = read_dialogues({"id": 10**400, "utterances": given})
+    assert (dialogue.id, dialogue.utterances[0].speaker) == (f"{10**400}", f"{10**400}")
+    assert [each.other for each in dialogue.utterances] == [{field: 10**400}] * 3
+    assert Dialogue.from_json(dialogue.to_json()) == dialogue
+
+
 def test_empty_speakers_are_nobodys():
     frame = pd.DataFrame({"dialogue": ["1"] * 3, "text": list("abc"), "speaker": ["", None, "Ann"]})
     ((dialogue,), _), ((null,), _) = map(read_dialogues, (frame, [{"speaker": None, "text": "a"}]))

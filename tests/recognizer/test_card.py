@@ -105,6 +105,17 @@ def test_front_matter(finished) -> None:
     assert data.base_model is None
 
 
+def test_the_calibration_error_is_of_the_precision_that_it_was_measured_with(
+    finished, facts, monkeypatch
+) -> None:
+    recognizer = EmotionRecognizer.from_pretrained(finished / "model")
+    measured = facts.results.stage_two.calibration.expected_calibration_error
+    assert recognizer.calibration_error == measured
+    assert recognizer.calibration_error != {}
+    monkeypatch.setattr(recognizer.runtime, "precision", "int8")
+    assert recognizer.calibration_error == {}
+
+
 def test_scores_are_the_results(finished) -> None:
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     whole = text(finished)

@@ -766,6 +766,18 @@ def test_a_conversation_is_begun_looked_at_and_forgotten():
     assert again == 0
 
 
+def test_a_whole_number_that_no_float_holds_comes_back():
+    turns = [utterance(text=text, n=10**320, time=10**320, index=10**320) for text in "abc"]
+    asked = body(dialogues=[{"utterances": turns, "n": 10**320}])
+    answer = ask("POST", "/v1/predict", asked)
+    assert answer.status_code == 200, answer.text
+    (dialogue,) = answer.json()["dialogues"]
+    assert dialogue["n"] == 10**320
+    assert {each[name] for each in dialogue["utterances"] for name in ("n", "time", "index")} == {
+        10**320
+    }
+
+
 def test_an_utterance_that_would_get_another_index_is_refused():
     async def answers():
         async with serving(Gated(), conversations=1) as client:

@@ -5,6 +5,7 @@ answer is as described.
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from eacl_jax.model.abstention import COVERAGES
 from eacl_jax.serving.http.app import create_app
 from eacl_jax.serving.settings import Limits, ServiceSettings
 from tests.stubs.featured import FACE
@@ -55,10 +57,45 @@ def schema(request) -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"{address}/openapi.json", config=config)
 
 
+def examples_in(described: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Each schema that has an example, and that; those of a field named `examples` are none."""
+    if isinstance(described, dict):
+        for example in described["examples"] if _has_examples(described) else ():
+            yield described, example
+        for name, each in described.items():
+            if name != "examples":
+                yield from examples_in(each)
+    elif isinstance(described, list):
+        for each in described:
+            yield from examples_in(each)
+
+
+def _has_examples(described: dict[str, Any]) -> bool:
+    return isinstance(described.get("examples"), list)
+
+
 def test_all_operations_are_described(schema):
     assert {
         (found.ok().method.upper(), found.ok().path) for found in schema.get_all_operations()
     } == set(OPERATIONS)
+
+
+def test_every_example_is_as_described(schema):
+    found = list(examples_in(schema.raw_schema))
+    assert len(found) > 10
+    for described, example in found:
+        checker = jsonschema_rs.validator_for(
+            {**described, "components": schema.raw_schema["components"]}
+        )
+        assert checker.is_valid(example), (described, example)
+
+
+def test_every_coverage_is_as_described(schema):
+    asked = schema.raw_schema["components"]["schemas"]["PredictRequest"]["properties"]["coverage"]
+    # Where doubles are divided, not all of these are multiples of 0.01.
+    assert "multipleOf" not in str(asked)
+    assert all(jsonschema_rs.is_valid(asked, each / 100) for each in COVERAGES)
+    assert not any(jsonschema_rs.is_valid(asked, each) for each in (0.49, 1.0, 90))
 
 
 @pytest.mark.slow_after(1)

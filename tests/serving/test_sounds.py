@@ -15,6 +15,7 @@ from eacl_jax.serving.engine import hearing as hearing_module
 from eacl_jax.serving.engine.hearing import Hearing, Sound
 from eacl_jax.serving.errors import ApiError
 from eacl_jax.serving.http.answers import ModelAnswer
+from eacl_jax.serving.http.schemas import AskedUtterance
 from eacl_jax.serving.settings import Limits
 from tests.serving.test_answers import assert_answers, assert_equal
 from tests.stubs import sounds
@@ -226,6 +227,16 @@ def test_too_many_sounds_and_too_many_bytes():
     )
     assert large.status_code == packed.status_code == 413
     assert "the body is longer than the limit of 76670 bytes" in large.json()["error"]["message"]
+
+
+def test_the_sound_that_the_description_gives_as_an_example_is_heard():
+    (example,) = AskedUtterance.model_fields["audio"].examples or ()
+
+    async def ask():
+        async with serving(Gated(modalities={"prosody": PROSODY})) as client:
+            return await predict(client, turn_of(audio=example))
+
+    assert asyncio.run(ask()).json()["warnings"] == []
 
 
 @pytest.mark.slow

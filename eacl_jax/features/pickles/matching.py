@@ -136,7 +136,11 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
 
 def plain(text: str) -> str:
     """A sentence without what copies of a corpus differ in: case, punctuation, remarks."""
-    return re.sub(r"[^a-z0-9]+", "", re.sub(r"\[[^\]]*\]", "", text.lower()))
+    text = text.lower()
+    # Behind the last bracket that closes, each that opens would be looked from to the end.
+    closed = text.rfind("]") + 1
+    text = re.sub(r"\[[^\]]*\]", "", text[:closed]) + text[closed:]
+    return re.sub(r"[^a-z0-9]+", "", text)
 
 
 def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:

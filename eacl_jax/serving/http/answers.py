@@ -241,7 +241,8 @@ class ModelAnswer(_Words):
             "How far probabilities and how often they are right differ, in percent (expected"
             " calibration error, 15 bins; with several labels the mean over them), by what it was"
             " measured on: `dev` and `test` of the run, or the dialogues of its `adaptation`. Empty"
-            " where it was not measured since the model was changed. Not of labels of one's own."
+            " where it was not measured since the model was changed, or with another precision than"
+            " the model's own (`cost` of `runtime`). Not of labels of one's own."
         )
     )
     runtime: RuntimeAnswer

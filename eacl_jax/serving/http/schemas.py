@@ -1,6 +1,9 @@
 """What requests hold; the OpenAPI description is made from this and `answers`."""
 
+import base64
+import io
 import json
+import wave
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -164,6 +167,17 @@ class _CarriedThrough(BaseModel):
         return {**known, **(self.model_extra or {})}
 
 
+def _hum() -> str:
+    """A WAV file in base64: a hundredth of a second of 200 Hz."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(8000)
+        sound.writeframes((b"\x40" * 20 + b"\xc0" * 20) * 2)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 class Sound(_Asked):
     """How an utterance sounds: a file."""
 
@@ -212,7 +226,7 @@ class AskedUtterance(_CarriedThrough):
             " else than an object, such as a file's path, is a field of the caller's: it comes"
             " back in the answer, and no file is opened."
         ),
-        examples=[{"data": "UklGRiQAAABXQVZF..."}],
+        examples=[{"data": _hum()}],
     )
     emotion: Text | None = Field(
         None, description="Not looked at: what is answered may be asked again."
@@ -302,12 +316,9 @@ Coverage = Annotated[
             " of utterances like those of the model's dev, on average. In whole percent, where"
             " `/v1/model` says `coverage`; not with labels of your own."
         ),
-        # Checked where it is looked up.
-        json_schema_extra={
-            "minimum": COVERAGES[0] / 100,
-            "maximum": COVERAGES[-1] / 100,
-            "multipleOf": 0.01,
-        },
+        # Checked where it is looked up. Not `multipleOf`: 0.57 is none of 0.01 where doubles are
+        # divided.
+        json_schema_extra={"minimum": COVERAGES[0] / 100, "maximum": COVERAGES[-1] / 100},
         examples=[0.9],
     ),
 ]
@@ -381,7 +392,8 @@ class AskedDialogue(_CarriedThrough):
         "",
         description=(
             "`Ann: ...`, a line an utterance, or what a chat program exports. Lines end at a line"
-            " feed, a carriage return or both."
+            " feed, a carriage return or both. It is one conversation: blank lines in it do not end"
+            " it."
         ),
         examples=["Ann: We got the flat!\nBen: What?"],
     )
