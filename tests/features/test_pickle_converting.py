@@ -1,5 +1,6 @@
 """Exchanged files become folders of features, by the text corpus' names where it is given."""
 
+import dataclasses
 import itertools
 import json
 import pickle
@@ -11,6 +12,7 @@ import pytest
 
 from eacl_jax.errors import UserError
 from eacl_jax.features import table
+from eacl_jax.features.join import joined, names_of
 from eacl_jax.features.pickles.converting import convert
 from eacl_jax.features.pickles.matching import Spoken
 from tests.stubs.pickles import MELD, meld, python2
@@ -88,11 +90,18 @@ def four(fields: tuple[Any, ...], name: str) -> list[dict[int, Any]]:
     return [{key: [row + at for row in rows] for key, rows in fields[3].items()} for at in range(4)]
 
 
+def own_ids(fields: tuple[Any, ...]) -> dict[int, list[str]]:
+    """As IEMOCAP's, of annotated utterances only: one was left out before each."""
+    return {
+        key: [f"Ses{key}_F{2 * at:03}" for at in range(len(each))]
+        for key, each in fields[0].items()
+    }
+
+
 @pytest.mark.parametrize(
     ("family", "row", "layout", "modalities"),
     [
         ("iemocap", "i s l t a v x T E", "IEMOCAP_features", "text audio visual"),
-        ("iemocap", "s l 4 x T E V", "iemocap_features_roberta", "roberta"),
         ("iemocap", "i s l 4 a v x T E", "iemocap_multimodal_features", "text* audio visual"),
         ("meld", "i s l t a v x T E r", "MELD_features_raw1", "text audio visual"),
         ("meld", "s l l 4 x T E V", "meld_features_roberta", "roberta"),
@@ -106,6 +115,8 @@ def test_each_layout(tmp_path, family, row, layout, modalities):
     fields = meld()
     fields[2].update({key: [each % 6 for each in numbers] for key, numbers in fields[2].items()})
     parts: dict[str, list[Any]] = dict(zip("isltavx", ([each] for each in fields), strict=False))
+    if family == "iemocap":
+        parts["i"] = [own_ids(fields)]
     parts |= {"4": four(fields, "text"), "T": [[0, 1]], "E": [{6, 5}], "r": [None]}
     parts["V"] = [np.array([3, 4])]
     if "V" not in row:
@@ -120,7 +131,8 @@ def test_each_layout(tmp_path, family, row, layout, modalities):
     )
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == names
     found = table.read(tmp_path / "out" / names[-1]).splits
-    assert next(iter(found["test"])) == "5/0"  # though the ids were a set
+    first = "Ses5_F000" if family == "iemocap" else "5/0"
+    assert next(iter(found["test"])) == first  # though the ids were a set
     assert list(found) == (["train", "dev", "test"] if "V" in row else ["train", "test"])
     if "V" in row:
         assert (found["dev"]["3/1"] == fields[3][3][1] + 3).all()
@@ -167,6 +179,68 @@ def test_of_the_same_id_with_unannotated_utterances_between(tmp_path):
     assert list(found["test"]) == ["5/1", "5/3", "6/1", "6/3", "6/5"]
     assert (found["test"]["6/5"] == fields[4][6][2]).all()
     assert "13 of 13 labels agree" in "\n".join(done.summary)
+
+
+def iemocap(ids: Any = None) -> tuple[Any, ...]:
+    """The fields of IEMOCAP_features, or of iemocap_features_roberta where it has no ids."""
+    fields = meld()
+    fields[2].update({key: [each % 6 for each in numbers] for key, numbers in fields[2].items()})
+    if ids is not None:
+        return (ids, *fields[1:9])
+    return (*fields[1:3], *four(fields, "text"), fields[6], [0, 1], [5, 6], [3, 4])
+
+
+def test_utterances_that_are_left_out_move_no_features(tmp_path):
+    """Without the text corpus, by the utterances' own ids alone."""
+    ids = own_ids(meld())
+    ids[6][2] += ".wav"
+    file = write(tmp_path, iemocap(ids))
+    done = convert(file, "iemocap", tmp_path / "out")
+    assert "by their own ids, such as 'Ses0_F000'" in "\n".join(done.summary)
+    rows = table.read(tmp_path / "out" / "audio").splits["test"]
+    assert list(rows) == ["Ses5_F000", "Ses5_F002", "Ses6_F000", "Ses6_F002", "Ses6_F004"]
+    said = [(f"6/{at}", names_of("6", at)) for at in range(6)]
+    of = joined(rows, said, "test", ids={f"6/{at}": f"Ses6_F{at:03}" for at in range(6)})
+    assert of == {"6/0": "Ses6_F000", "6/2": "Ses6_F002", "6/4": "Ses6_F004"}
+    assert (rows[of["6/4"]] == meld()[4][6][2]).all()
+
+
+def twice_in(ids):
+    ids[0][0] = ids[6][1]
+    return ids
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        None,
+        meld()[0],  # 0_0, 0_1: a count
+        {key: list(range(len(each))) for key, each in meld()[0].items()},
+        twice_in(own_ids(meld())),
+        own_ids(meld()) | {6: ["a", "b"]},
+        own_ids(meld()) | {6: ["a", "", "b"]},
+        {0: ["a", "b", "c"]},
+    ],
+)
+def test_without_own_ids_the_text_corpus_is_needed(tmp_path, ids):
+    file = write(tmp_path, iemocap(ids))
+    with pytest.raises(UserError, match="give the folder of the text corpus") as refused:
+        convert(file, "iemocap", tmp_path / "out")
+    assert str(refused.value).startswith(str(file))
+    assert not (tmp_path / "out").exists()
+
+
+def test_iemocap_without_own_ids_is_found_in_the_text_corpus(tmp_path):
+    fields = meld()
+    orders = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
+    corpus = [
+        dataclasses.replace(each, labels=[orders[MELD.index(label) % 6] for label in each.labels])
+        for each in corpus_of(fields)
+    ]
+    done = convert(write(tmp_path, iemocap()), "iemocap", tmp_path / "out", corpus)
+    assert "is a iemocap_features_roberta of 13 utterances" in done.summary[0]
+    found = table.read(tmp_path / "out" / "roberta4").splits
+    assert (found["dev"]["dev_0/1"] == fields[3][3][1] + 3).all()
 
 
 def test_the_same_words_in_train_and_test_are_not_mixed_up(tmp_path):

@@ -59,7 +59,7 @@ def convert(
     whole.check_new(out)
     found = read_exchanged(file, family, most_bytes)
     if corpus is None:
-        matched = without_corpus(found, family)
+        matched = without_corpus(found, family, file)
     else:
         matched = match(found, family, corpus, file)
     splits = [split for split in SPLITS if corpus is not None or split in found.splits]

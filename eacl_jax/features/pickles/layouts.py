@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
+from eacl_jax.features.join import ids_of, names_of
 from eacl_jax.features.pickles.arrays import Array
 from eacl_jax.features.pickles.reading import read_pickles
 
@@ -27,6 +28,10 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "meld": ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"),
 }
 """What the numbers of labels stand for, where that is published, as the text corpora have them."""
+
+ONLY_ANNOTATED: frozenset[Family] = frozenset({"iemocap"})
+"""Whose files lack the utterances that nobody annotated: an utterance's place there is not its number
+in the text corpus."""
 
 _SPLITS = {"train": "train", "test": "test", "valid": "dev"}
 _ROBERTA = "roberta1 roberta2 roberta3 roberta4 sentences train test valid"
@@ -48,8 +53,8 @@ _LAYOUTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-_UNREAD = ("ids", "speakers", "sentiments", "rest")
-_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "labels", "sentences"))
+_UNREAD = ("speakers", "sentiments", "rest")
+_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "ids", "labels", "sentences"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Exchanged:
       splits: the ids of train and test, and of dev where the file has it; texts, of numbers too.
       labels: of each utterance, numbers.
       sentences: of each utterance.
+      names: the utterances' own ids, as `join.ids_of` has them; None where the file has none, or
+        its ids only count them.
       features: by modality, dialogue and utterance (from 0), float32 [T, F].
       infinite: by modality, how many numbers were infinite; they are NaN now.
     """
@@ -69,6 +76,7 @@ class Exchanged:
     splits: Mapping[str, Sequence[str]]
     labels: Mapping[str, Sequence[int]]
     sentences: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[str]] | None
     features: Mapping[str, Mapping[tuple[str, int], Float[np.ndarray, "T F"]]]
     infinite: Mapping[str, int]
 
@@ -116,7 +124,8 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
             raise UserError(f"{file}: no utterance has features in the field {name!r}.")
         allowed -= sum(each.size for each in rows.values())
         features[name] = rows
-    return Exchanged(layout, splits, labels, sentences, features, infinite)
+    names = _names(found.get("ids"), labels)
+    return Exchanged(layout, splits, labels, sentences, names, features, infinite)
 
 
 def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str, dict[str, Any]]:
@@ -243,6 +252,26 @@ def _of(
                 f" and one is a {type(each).__name__}."
             )
     return list(items)
+
+
+def _names(ids: Any, labels: Mapping[str, Sequence[int]]) -> dict[str, list[str]] | None:
+    """The utterances' own ids; None where they do not tell all utterances apart, or count them: it
+    would not be known whether those that nobody annotated count too.
+    """
+    ids = _by_id(ids)
+    if not isinstance(ids, dict):
+        return None
+    names: dict[str, list[str]] = {}
+    for key, numbers in labels.items():
+        named = [ids_of(each)[-1:] for each in _items(ids.get(key)) or ()]
+        if len(named) != len(numbers) or not all(named):
+            return None
+        names[key] = [name for (name,) in named]
+    every = [name for each in names.values() for name in each]
+    counts = all(
+        name in names_of(key, at) for key, each in names.items() for at, name in enumerate(each)
+    )
+    return None if counts or len(set(every)) < len(every) else names
 
 
 def _features(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from eacl_jax.dialogue import counted
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles.layouts import LABELS, Exchanged, Family
+from eacl_jax.features.pickles.layouts import LABELS, ONLY_ANNOTATED, Exchanged, Family
 
 LEAST = 0.9
 """The share of utterances that must be found, and of labels that must agree."""
@@ -45,7 +45,8 @@ class Matched:
     """Where the features of a file belong.
 
     Attributes:
-      keys: by the file's dialogue and utterance (from 0), the split and `DIALOGUE/UTTERANCE`.
+      keys: by the file's dialogue and utterance (from 0), the split and `DIALOGUE/UTTERANCE`, or
+        the utterance's own id.
       summary: what was found, lines for people.
       labels: what the file's numbers stand for.
     """
@@ -55,10 +56,27 @@ class Matched:
     labels: tuple[str, ...]
 
 
-def without_corpus(found: Exchanged, family: Family) -> Matched:
-    """Splits and ids as the file has them."""
+def without_corpus(found: Exchanged, family: Family, file: Path) -> Matched:
+    """Splits and ids as the file has them. Where it lacks utterances, they are called by their own
+    ids, as each would get another's features by its number.
+
+    Args:
+      found: what the file holds.
+      family: whose it is.
+      file: for messages.
+
+    Raises:
+      UserError: it lacks utterances, and has no ids of those that it has.
+    """
+    names = found.names if family in ONLY_ANNOTATED else None
+    if family in ONLY_ANNOTATED and names is None:
+        raise UserError(
+            f"{file}: it lacks the utterances that nobody annotated and does not name the others,"
+            " so that their numbers are not the text corpus': give the folder of the text corpus,"
+            " in which they are found by their sentences."
+        )
     keys = {
-        (key, at): (split, f"{key}/{at}")
+        (key, at): (split, f"{key}/{at}" if names is None else names[key][at])
         for split, ids in found.splits.items()
         for key in ids
         for at in range(len(found.labels[key]))
@@ -66,6 +84,11 @@ def without_corpus(found: Exchanged, family: Family) -> Matched:
     summary = [
         "Nothing was compared with the text corpus: where its folder is given, names are its own."
     ]
+    if names is not None:
+        summary.append(
+            f"Utterances are called by their own ids, such as {next(iter(keys.values()))[1]!r:.60}:"
+            " a corpus must have these as `id`."
+        )
     if "dev" not in found.splits:
         summary.append("The file has no dev split; with the text corpus it is made as that has it.")
     return Matched(keys, tuple(summary), LABELS.get(family, ()))
