@@ -181,6 +181,120 @@ def test_of_the_same_id_with_unannotated_utterances_between(tmp_path):
     assert "13 of 13 labels agree" in "\n".join(done.summary)
 
 
+def converted(
+    folder: Path, fields: Any, family: Any, corpus: list[Spoken], name: str
+) -> dict[str, dict[str, float]]:
+    """Of each split the first number of each utterance."""
+    convert(write(folder, fields), family, folder / "out", corpus)
+    splits = table.read(folder / "out" / name).splits
+    return {
+        split: {key: float(row[0, 0]) for key, row in rows.items()}
+        for split, rows in splits.items()
+    }
+
+
+def fields_of(dialogues: dict[str, list[tuple[str, int]]], tests: list[str]) -> tuple[Any, ...]:
+    """IEMOCAP_features of sentences and labels; the features number a dialogue's utterances."""
+    sentences = {key: [text for text, _ in said] for key, said in dialogues.items()}
+    labels = {key: [number for _, number in said] for key, said in dialogues.items()}
+    vectors = {key: [np.full(2, at) for at in range(len(said))] for key, said in dialogues.items()}
+    train = [key for key in dialogues if key not in tests]
+    return ({}, {}, labels, vectors, vectors, vectors, sentences, train, tests)
+
+
+def spoken(split: str, name: str, said: list[tuple[str, str | None]]) -> Spoken:
+    texts, labels = zip(*said, strict=True)
+    return Spoken(split, name, range(len(said)), texts, labels)
+
+
+HM = ("Hm.", "neutral")
+
+
+@pytest.mark.parametrize(
+    ("file", "corpus", "wanted"),
+    [
+        # Annotated utterances have the features, whoever else says the same.
+        (
+            [("Yeah.", 1), ("Fine.", 2)],
+            [("Yeah.", None), ("Hm.", None), ("Yeah.", "sad"), ("Oh.", None), ("Fine.", "neutral")],
+            {2: 0, 4: 1},
+        ),
+        # So they have where the file has fewer, then those of the same label.
+        (
+            [("Yeah.", 1), ("Fine.", 2)],
+            [("Yeah.", "happy"), ("Yeah.", None), ("Yeah.", "sad"), HM, ("Fine.", "neutral")],
+            {2: 0, 4: 1},
+        ),
+        # Where the file has all, all have them.
+        (
+            [("Yeah.", 2), ("Hm.", 2), ("Yeah.", 1)],
+            [("Yeah.", None), ("Hm.", None), ("Yeah.", "sad")],
+            {0: 0, 1: 1, 2: 2},
+        ),
+        # A changed one between, and nothing for one of other words, though as many were said.
+        (
+            [("Yeah.", 1), ("I know you.", 1), ("Fine.", 2)],
+            [("Yeah.", "sad"), ("No.", None), ("I knew you.", "sad"), ("Fine.", "neutral")],
+            {0: 0, 2: 1, 3: 2},
+        ),
+        (
+            [("Yeah.", 1), ("I know you.", 1), ("Fine.", 2)],
+            [("Yeah.", "sad"), ("What is it?", "sad"), ("Fine.", "neutral")],
+            {0: 0, 2: 2},
+        ),
+    ],
+)
+def test_whose_features_they_are_in_a_dialogue(tmp_path, file, corpus, wanted):
+    lines = [(f"{at} times", at % 6) for at in range(20)]
+    orders = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
+    there = [spoken("train", "a", corpus)]
+    there += [spoken("test", "b", [(text, orders[number]) for text, number in lines])]
+    fields = fields_of({"a": file, "b": lines}, ["b"])
+    found = converted(tmp_path, fields, "iemocap", there, "audio")
+    assert found["train"] == {f"a/{at}": number for at, number in wanted.items()}
+
+
+def test_ids_that_are_one_off_swap_no_dialogues(tmp_path):
+    """Half of what they say is the same: the same words elsewhere are more than that."""
+    start = [("Hi, Jim.", 2), ("How is your mother?", 2), ("Tell me.", 2)]
+    file = {
+        "d_0": [*start, ("She is ill, I fear.", 1)],
+        "d_1": [*start, ("She is well!", 0)],
+        # Changed a little, so that no words are all the same: more of d_3 than of d_2.
+        "d_2": [("One.", 2), ("Two.", 2), ("Thre.", 2), ("Four.", 1), ("Six.", 1)],
+        "t": [("Hm.", 2)],
+    }
+    orders = ("happy", "sad", "neutral")
+    names = {"d_0": "d_1", "d_1": "d_2", "d_2": "d_3", "t": "t"}
+    said = {
+        names[key]: [(text, orders[number]) for text, number in each] for key, each in file.items()
+    }
+    said["d_3"][2] = ("Three.", "neutral")
+    there = [spoken("test" if key == "t" else "train", key, each) for key, each in said.items()]
+    fields = fields_of(file, ["t"])
+    for number, rows in enumerate(fields[3].values()):
+        rows[:] = [row + 10 * number for row in rows]
+    found = converted(tmp_path, fields, "iemocap", there, "audio")
+    assert found["train"] == {
+        **{f"d_1/{at}": at for at in range(4)},
+        **{f"d_2/{at}": 10 + at for at in range(4)},
+        **{f"d_3/{at}": 20 + at for at in range(5)},
+    }
+
+
+def test_dialogues_of_the_same_words_are_told_apart_by_their_labels(tmp_path):
+    file = {"x": [("Yes.", 1), ("No.", 2)], "y": [("Yes.", 0), ("No.", 2)], "t": [("Hm.", 2)]}
+    there = [
+        spoken("train", "a", [("Yes.", "happy"), ("No.", "neutral")]),
+        spoken("train", "b", [("Yes.", "sad"), ("Oh.", None), ("No.", "neutral")]),
+        spoken("test", "c", [HM]),
+    ]
+    fields = fields_of(file, ["t"])
+    fields[3]["y"][:] = [row + 10 for row in fields[3]["y"]]
+    found = converted(tmp_path, fields, "iemocap", there, "text")
+    assert found["train"] == {"b/0": 0, "b/2": 1, "a/0": 10, "a/1": 11}
+
+
 def iemocap(ids: Any = None) -> tuple[Any, ...]:
     """The fields of IEMOCAP_features, or of iemocap_features_roberta where it has no ids."""
     fields = meld()

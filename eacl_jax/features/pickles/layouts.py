@@ -30,8 +30,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 """What the numbers of labels stand for, where that is published, as the text corpora have them."""
 
 ONLY_ANNOTATED: frozenset[Family] = frozenset({"iemocap"})
-"""Whose files lack the utterances that nobody annotated: an utterance's place there is not its number
-in the text corpus."""
+"""Whose files lack the utterances that nobody annotated: an utterance's place there is not its
+number in the text corpus."""
 
 _SPLITS = {"train": "train", "test": "test", "valid": "dev"}
 _ROBERTA = "roberta1 roberta2 roberta3 roberta4 sentences train test valid"

@@ -1,15 +1,18 @@
 """Whose utterances of the text corpus those of an exchanged file are.
 
 The files count dialogues in their own way (MELD's run on from train over dev to test, and some lack
-utterances that nobody annotated), so that sentences decide: first those of the dialogue of the same
-id, then the same sentences anywhere in the split, then most of them.
+utterances that nobody annotated), so that sentences decide: first the same ones in the dialogue of
+the same id, then the same anywhere in the split, then most of them, in that of the same id where no
+other has more. Within a dialogue annotated utterances come first, and of equal sentences that of
+the same label.
 """
 
 import collections
 import dataclasses
 import difflib
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.dialogue import counted
@@ -19,6 +22,10 @@ from eacl_jax.features.pickles.layouts import LABELS, ONLY_ANNOTATED, Exchanged,
 LEAST = 0.9
 """The share of utterances that must be found, and of labels that must agree."""
 _LEAST_ALIKE = 0.5  # sentences of a dialogue, or letters of a sentence
+_CANDIDATES = 5  # dialogues that share most sentences with one
+
+Labels = Sequence[str]
+"""What numbers stand for, in their order; empty where it is not published."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,11 +115,12 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
     Raises:
       UserError: a tenth of the utterances or more is not there, or has another label.
     """
-    pairs = _dialogues(found, corpus)
+    meaning = LABELS.get(family, ())
+    pairs = _dialogues(found, corpus, meaning)
     keys: dict[tuple[str, int], tuple[str, str]] = {}
     both: list[tuple[int, str]] = []
     for key, spoken in pairs.items():
-        for at, there in _aligned(found.sentences[key], spoken.texts):
+        for at, there in _aligned(found.sentences[key], found.labels[key], spoken, meaning):
             keys[key, at] = spoken.split, f"{spoken.id}/{spoken.numbers[there]}"
             if (label := spoken.labels[there]) is not None:
                 both.append((found.labels[key][at], label))
@@ -162,7 +170,7 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", re.sub(r"\[[^\]]*\]", "", text.lower()))
 
 
-def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:
+def _dialogues(found: Exchanged, corpus: Sequence[Spoken], meaning: Labels) -> dict[str, Spoken]:
     """The corpus' dialogue of each of the file's that has one."""
     texts = {key: tuple(map(plain, each)) for key, each in found.sentences.items()}
     there = [tuple(map(plain, spoken.texts)) for spoken in corpus]
@@ -172,7 +180,8 @@ def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:
     for at, spoken in enumerate(corpus):
         test = spoken.split == "test"
         by_id[test, spoken.id].append(at)
-        same[test, there[at]].append(at)
+        for each in {there[at], tuple(there[at][index] for index in _annotated(spoken))}:
+            same[test, each].append(at)
         for text in dict.fromkeys(there[at]):
             holding[test, text].append(at)
     asked = [(split == "test", key) for split, ids in found.splits.items() for key in ids]
@@ -180,50 +189,166 @@ def _dialogues(found: Exchanged, corpus: Sequence[Spoken]) -> dict[str, Spoken]:
     taken: set[int] = set()
 
     def take(key: str, candidates: Iterable[int]) -> None:
-        for at in candidates:
-            if at not in taken and _alike(texts[key], there[at]) >= _LEAST_ALIKE:
-                pairs[key] = at
-                taken.add(at)
-                return
+        if (at := next((each for each in candidates if each not in taken), None)) is not None:
+            pairs[key] = at
+            taken.add(at)
 
+    # Ids may be one off, and dialogues be alike but for a sentence: those of the same words first.
     for test, key in asked:
-        take(key, by_id[test, key])
-    for test, key in asked:
-        if key not in pairs:
-            take(key, same[test, texts[key]])
+        take(key, [at for at in by_id[test, key] if at in same[test, texts[key]]])
     for test, key in asked:
         if key not in pairs:
-            votes = collections.Counter(
-                at
-                for text in dict.fromkeys(texts[key])
-                for at in holding[test, text]
-                if at not in taken
-            )
-            take(key, [at for at, _ in votes.most_common(5)])
+            agreeing = {
+                at: _agreeing(found, key, corpus[at], meaning) for at in same[test, texts[key]]
+            }
+            take(key, sorted(agreeing, key=lambda at: -agreeing[at]))
+    options = []
+    for number, (test, key) in enumerate(asked):
+        if key in pairs:
+            continue
+        votes = collections.Counter(
+            at for text in dict.fromkeys(texts[key]) for at in holding[test, text]
+        )
+        named = [at for at in by_id[test, key] if at not in taken]
+        voted = [at for at, _ in votes.most_common() if at not in taken][:_CANDIDATES]
+        for at in dict.fromkeys((*named, *voted)):
+            if (alike := _alike(texts[key], there[at])) >= _LEAST_ALIKE:
+                options.append((-alike, at not in named, number, at))
+    for *_, number, at in sorted(options):
+        if (key := asked[number][1]) not in pairs:
+            take(key, [at])
     return {key: corpus[at] for key, at in pairs.items()}
+
+
+def _annotated(spoken: Spoken) -> list[int]:
+    """Indices of the utterances that somebody annotated."""
+    return [at for at, label in enumerate(spoken.labels) if label is not None]
+
+
+def _agreeing(found: Exchanged, key: str, spoken: Spoken, meaning: Labels) -> int:
+    """How many sentences to the letter, and labels where their meaning is known, two dialogues of
+    the same words have in common.
+    """
+    sentences, labels = found.sentences[key], found.labels[key]
+    there = range(len(spoken.texts))
+    pairs = list(
+        zip(labels, there if len(there) == len(labels) else _annotated(spoken), strict=True)
+    )
+    letters = sum(text == spoken.texts[at] for text, (_, at) in zip(sentences, pairs, strict=True))
+    return letters + sum(_stands_for(number, meaning) == spoken.labels[at] for number, at in pairs)
+
+
+def _stands_for(number: int, meaning: Labels) -> str:
+    """The label of a number; empty where it is not known."""
+    return meaning[number] if 0 <= number < len(meaning) else ""
 
 
 def _alike(texts: Sequence[str], there: Sequence[str]) -> float:
     """The share of `texts` that are there, in their order."""
     if texts == there:
         return 1.0
+    if len(there) < _LEAST_ALIKE * len(texts):
+        return 0.0
     blocks = difflib.SequenceMatcher(None, texts, there, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / len(texts)
 
 
-def _aligned(sentences: Sequence[str], texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Indices of the same utterances; a changed one is the same where its neighbours say so."""
-    ours, theirs = list(map(plain, sentences)), list(map(plain, texts))
+def _aligned(
+    sentences: Sequence[str], numbers: Sequence[int], spoken: Spoken, meaning: Labels
+) -> list[tuple[int, int]]:
+    """Indices of the same utterances, in their order. A changed one is the same where its
+    neighbours say so and its letters are alike.
+
+    Args:
+      sentences: of a dialogue of the file.
+      numbers: their labels.
+      spoken: the dialogue of the corpus.
+      meaning: what the numbers stand for; empty where it is not published.
+    """
+    ours, theirs = list(map(plain, sentences)), list(map(plain, spoken.texts))
+    said = [_stands_for(number, meaning) for number in numbers]
+    if len(first := _annotated(spoken)) == len(ours):
+        pairs = _in_order(ours, said, theirs, spoken, first)
+        if len(pairs) == len(ours):
+            return pairs
+    return _in_order(ours, said, theirs, spoken, range(len(theirs)))
+
+
+def _in_order(
+    ours: Sequence[str],
+    said: Sequence[str],
+    theirs: Sequence[str],
+    spoken: Spoken,
+    among: Sequence[int],
+) -> list[tuple[int, int]]:
+    """The pairs of those `among` the corpus' utterances: of the same words, then changed ones
+    between these, of the annotated or of all where they are as many.
+    """
+    same = [
+        (at, among[there])
+        for at, there in _heaviest(
+            ours,
+            [theirs[there] for there in among],
+            lambda at, there: _worth(said[at], spoken.labels[among[there]]),
+        )
+    ]
     pairs = []
-    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
-    for kind, start, end, there, until in matcher.get_opcodes():
-        if kind not in ("equal", "replace") or end - start != until - there:
-            continue
-        for at, other in zip(range(start, end), range(there, until), strict=True):
-            alike = difflib.SequenceMatcher(None, ours[at], theirs[other], autojunk=False).ratio
-            if kind == "equal" or len(ours) == len(theirs) or alike() >= _LEAST_ALIKE:
-                pairs.append((at, other))
-    return pairs
+    for (before, behind), (end, until) in itertools.pairwise(
+        [(-1, -1), *same, (len(ours), len(theirs))]
+    ):
+        gap = range(before + 1, end)
+        room = [there for there in among if behind < there < until]
+        labelled = [there for there in room if spoken.labels[there] is not None]
+        for candidates in (labelled, room):
+            if gap and len(candidates) == len(gap):
+                pairs += [
+                    (at, there)
+                    for at, there in zip(gap, candidates, strict=True)
+                    if _letters_alike(ours[at], theirs[there])
+                ]
+                break
+        pairs.append((end, until))
+    return pairs[:-1]
+
+
+def _worth(said: str, label: str | None) -> int:
+    """Of a pair of the same words: the files are of annotated utterances, if not of all."""
+    return 1 if label is None else 4 if said == label else 3
+
+
+def _heaviest(
+    ours: Sequence[str], theirs: Sequence[str], worth: Callable[[int, int], int]
+) -> list[tuple[int, int]]:
+    """The pairs of equal texts that are worth most together, in an order that both have."""
+    best = [[0] * (len(theirs) + 1)]  # of the texts before each pair
+    for at, text in enumerate(ours):
+        above, row = best[-1], [0]
+        for there, other in enumerate(theirs):
+            most = max(above[there + 1], row[there])
+            if text == other:
+                most = max(most, above[there] + worth(at, there))
+            row.append(most)
+        best.append(row)
+    pairs = []
+    at, there = len(ours), len(theirs)
+    while at and there:
+        if best[at][there] == best[at][there - 1]:
+            there -= 1
+        elif best[at][there] == best[at - 1][there]:
+            at -= 1
+        else:
+            at, there = at - 1, there - 1
+            pairs.append((at, there))
+    return pairs[::-1]
+
+
+def _letters_alike(text: str, other: str) -> bool:
+    matcher = difflib.SequenceMatcher(None, text, other, autojunk=False)
+    # The first two are quick and never less than the third, which takes long for long texts.
+    return all(
+        ratio() >= _LEAST_ALIKE
+        for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    )
 
 
 def _labels(
