@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from eacl_jax.errors import UserError
 from eacl_jax.features import table
 from eacl_jax.features.join import joined, names_of
+from eacl_jax.features.pickles import layouts
 from eacl_jax.features.pickles.converting import convert
+from eacl_jax.features.pickles.layouts import read_exchanged
 from eacl_jax.features.pickles.matching import Spoken
 from tests.stubs.pickles import MELD, meld, python2
 
@@ -511,6 +514,54 @@ def test_one_vector_many_times_does_not_fill_memory(tmp_path):
     with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
         convert(file, "meld", tmp_path / "out", most_bytes=25 << 16)
     convert(file, "meld", tmp_path / "out", most_bytes=27 << 16)
+
+
+def test_one_sentence_many_times_does_not_fill_memory(tmp_path):
+    fields = meld()
+    text = "A" * (1 << 20)
+    for each in fields[6].values():
+        each[:] = [text] * len(each)
+    file = write(tmp_path, fields)
+    with pytest.raises(UserError, match="letters, far more than a corpus has"):
+        convert(file, "meld", tmp_path / "out", most_bytes=12 << 20)
+    found = read_exchanged(file, "meld", 13 << 20)
+    assert len({id(each) for said in found.plain.values() for each in said}) == 1
+    convert(file, "meld", tmp_path / "out", most_bytes=13 << 20)
+
+
+def test_utterances_of_next_to_nothing_do_not_fill_memory(tmp_path, monkeypatch):
+    """Of a byte of the file each becomes objects."""
+    fields = meld()
+    monkeypatch.setattr(layouts, "_MOST_UTTERANCES", 12)
+    with pytest.raises(UserError, match=r"has 13 utterances of .* far more than a corpus has"):
+        convert(write(tmp_path, fields), "meld", tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setattr(layouts, "_ROW", 1 << 20)
+    with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
+        convert(write(tmp_path, fields), "meld", tmp_path / "out", most_bytes=24 << 20)
+
+
+def test_rows_are_not_made_before_they_are_counted(tmp_path):
+    fields = meld()
+    fields[4][6] = np.zeros((1 << 18, 1), np.uint8)
+    file = write(tmp_path, fields)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="its 3 utterances, got 262144"):
+        convert(file, "meld", tmp_path / "out")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def test_numbers_are_not_made_before_they_are_counted(tmp_path, monkeypatch):
+    """A row takes 3,000 numbers in the file, and is there a hundred times."""
+    fields = meld()
+    fields[4][6][1] = [[0] * 3000] * 100
+    made = []
+    asarray = np.asarray
+    monkeypatch.setattr(np, "asarray", lambda *each: made.append(each[0]) or asarray(*each))
+    with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
+        convert(write(tmp_path, fields), "meld", tmp_path / "out", most_bytes=1 << 18)
+    assert max(map(len, made)) == 6
 
 
 def test_of_a_file_without_annotation_nothing_is_written(tmp_path):

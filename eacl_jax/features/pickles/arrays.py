@@ -6,10 +6,14 @@ state of a pickle's reaches NumPy.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+_OBJECT = 64  # bytes, beside its content: a text, or a place in a set
+_LARGEST_KEY = 10**18
+_MOST_EMPTY = 1 << 16  # rows without numbers, that take memory all the same
 
 
 class Refused(Exception):
@@ -33,6 +37,11 @@ class Type:
 
     def __init__(self, kind: str, size: int) -> None:
         self.kind, self.size, self.order = kind, size, "<"
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number or text."""
+        return self.size * (4 if self.kind == "U" else 1)
 
     def set_state(self, state: Any) -> None:
         """Its byte order. Raises `Refused` for a type with fields, or what is no state."""
@@ -91,10 +100,28 @@ def made(name: Any, arguments: Any) -> Any:
         raise Refused(f"it calls {name.text} with what does not fit it") from error
 
 
+def cost(arguments: Sequence[Any]) -> int:
+    """Bytes, at most, of what is made of the arguments of a call, or of an array's state."""
+    kind = next((each for each in arguments if isinstance(each, Type)), None)
+    total = 0
+    for each in arguments:
+        if isinstance(each, (str, bytes)):
+            total += len(each)
+            if kind is not None and kind.kind in "SU":
+                total += _OBJECT * (len(each) // kind.width)
+        elif isinstance(each, (list, tuple)):
+            total += _OBJECT * len(each)
+    return total
+
+
 def plain_key(value: Any) -> Any:
-    """What may be in a dict or set: hashing tuples in tuples without end would end the process."""
+    """What may be in a dict or set: hashing tuples in tuples without end would end the process, and
+    of large integers any number have the same hash, which takes time with the square of it.
+    """
     if not isinstance(value, (str, int, float, bytes)):
         raise Refused(f"it has a {type(value).__name__} for a key, expected a text or a number")
+    if isinstance(value, int) and abs(value) >= _LARGEST_KEY:
+        raise Refused("it has an integer of more than 18 digits for a key")
     return value
 
 
@@ -156,7 +183,9 @@ def _filled(shape: Any, kind: Any, order: Any, data: Any) -> np.ndarray | list[A
         if not isinstance(data, list) or len(data) != count or len(shape) != 1:
             raise Refused("an array of objects in it is no plain list")
         return data
-    size = kind.size * (4 if kind.kind == "U" else 1)
+    if not count and max(shape) > _MOST_EMPTY:
+        raise Refused(f"an array in it has no numbers, and an axis of {max(shape)}")
+    size = kind.width
     content = _bytes_of(data)
     if len(content) != count * size:
         raise Refused(

@@ -10,7 +10,7 @@ from eacl_jax.dialogue import SPLITS, count
 from eacl_jax.features import table
 from eacl_jax.features.pickles.copies import find_copies
 from eacl_jax.features.pickles.layouts import Exchanged, Family, read_exchanged
-from eacl_jax.features.pickles.matching import Spoken, match, plain, without_corpus
+from eacl_jax.features.pickles.matching import Spoken, match, without_corpus
 from eacl_jax.features.table import FeatureTable, Rows
 from eacl_jax.files import whole
 
@@ -65,7 +65,7 @@ def convert(
     splits = [split for split in SPLITS if corpus is not None or split in found.splits]
     sentences: dict[str, dict[str, str]] = {split: {} for split in splits}
     for (key, at), (split, new) in matched.keys.items():
-        sentences[split][new] = plain(found.sentences[key][at])
+        sentences[split][new] = found.plain[key][at]
     summary = [
         f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.",
         *matched.summary,

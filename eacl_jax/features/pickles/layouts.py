@@ -6,6 +6,7 @@ COSMIC, MMGCN, MM-DFN and SDT.
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,11 @@ _LAYOUTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+_MOST_UTTERANCES = 1 << 19
+"""Of all dialogues, and dialogues of a split; five times what the largest of these corpora has."""
+_ROW = 64
+"""What an utterance's features take beside their numbers, as so many numbers."""
+
 _UNREAD = ("speakers", "sentiments", "rest")
 _NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "ids", "labels", "sentences"))
 
@@ -80,10 +86,24 @@ class Exchanged:
     features: Mapping[str, Mapping[tuple[str, int], Float[np.ndarray, "T F"]]]
     infinite: Mapping[str, int]
 
+    @functools.cached_property
+    def plain(self) -> Mapping[str, tuple[str, ...]]:
+        """`plain` of the sentences. One that is there a thousand times is made plain once, or a
+        small file could take much memory.
+        """
+        every = dict.fromkeys(text for each in self.sentences.values() for text in each)
+        made = {text: plain(text) for text in every}
+        return {key: tuple(made[text] for text in each) for key, each in self.sentences.items()}
+
     @property
     def utterances(self) -> int:
         """How many there are in all splits."""
         return sum(len(self.labels[key]) for key in itertools.chain(*self.splits.values()))
+
+
+def plain(text: str) -> str:
+    """A sentence without what copies of a corpus differ in: case, punctuation, remarks."""
+    return re.sub(r"[^a-z0-9]+", "", re.sub(r"\[[^\]]*\]", "", text.lower()))
 
 
 def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
@@ -106,6 +126,7 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
     splits = _splits(file, found)
     labels: dict[str, list[int]] = {}
     sentences: dict[str, list[str]] = {}
+    utterances, letters = 0, 0
     for key in itertools.chain(*splits.values()):
         where = f"{file}: dialogue {key!r:.60}"
         labels[key] = _of(found["labels"], key, "labels", where, _is_integer)
@@ -114,6 +135,13 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
             raise UserError(
                 f"{where} has {len(labels[key])} labels and {len(sentences[key])} sentences; each"
                 " utterance must have one of both: take a fresh copy of the file."
+            )
+        utterances += len(labels[key])
+        letters += sum(map(len, sentences[key]))
+        if utterances > _MOST_UTTERANCES or letters > most_bytes:
+            raise UserError(
+                f"{where}: with it, the file has {utterances:,} utterances of {letters:,} letters,"
+                " far more than a corpus has."
             )
     features: dict[str, dict[tuple[str, int], np.ndarray]] = {}
     infinite = {}
@@ -170,7 +198,7 @@ def _fits(name: str, value: Any) -> bool:
     items = _items(first)
     if items is None:
         return False
-    item = items[0] if items else None
+    item = items[0] if len(items) else None
     if name == "labels":
         return item is None or _is_integer(item)
     if name == "sentences":
@@ -202,11 +230,15 @@ def _by_id(value: Any) -> Any:
 
 
 def _items(value: Any) -> Sequence[Any] | np.ndarray | None:
-    """The items of a list, or of an array of at least one dimension."""
+    """The items of a list, or of an array of at least one dimension; an array's rows are not made
+    before they are asked for, as there may be far more than utterances.
+    """
     if isinstance(value, Array):
         value = value.value
     if isinstance(value, np.ndarray):
-        return None if not value.ndim else value.tolist() if value.ndim == 1 else list(value)
+        if not value.ndim or (value.ndim == 1 and len(value) > _MOST_UTTERANCES):
+            return None
+        return value.tolist() if value.ndim == 1 else value
     return value if isinstance(value, (list, tuple)) else None
 
 
@@ -218,7 +250,11 @@ def _splits(file: Path, found: Mapping[str, Any]) -> dict[str, list[str]]:
             continue
         value = found[name]
         items = value if isinstance(value, (set, frozenset)) else _items(value)
-        if not items or not all(_is_integer(each) or _is_text(each) for each in items):
+        if (
+            items is None
+            or not 0 < len(items) <= _MOST_UTTERANCES
+            or not all(_is_integer(each) or _is_text(each) for each in items)
+        ):
             raise UserError(f"{file}: the ids of {split} must be texts or whole numbers, some.")
         keys = list(map(str, items))
         # A set has no order that stays.
@@ -290,7 +326,7 @@ def _features(
                 f" {'none' if items is None else len(items)}: take a fresh copy of the file."
             )
         for at, item in enumerate(items):
-            vector = _vector(item, f"{where}, utterance {at}")
+            vector = _vector(item, f"{where}, utterance {at}", most)
             if not vector.size:
                 continue
             width, first = width or vector.shape[1], first or where
@@ -299,11 +335,7 @@ def _features(
                     f"{where}, utterance {at}, has {vector.shape[1]} numbers, and {first} has"
                     f" {width}; all must have equally many."
                 )
-            most -= vector.size
-            if most < 0:
-                raise UserError(
-                    f"{where}: the features take more memory than the limit of its size allows for."
-                )
+            most -= vector.size + _ROW
             if (wide := np.isinf(vector)).any():
                 infinite += int(wide.sum())
                 vector[wide] = np.nan
@@ -311,10 +343,17 @@ def _features(
     return rows, infinite
 
 
-def _vector(value: Any, where: str) -> np.ndarray:
-    """float32 [T, F], a copy; empty where there is nothing."""
+def _vector(value: Any, where: str, most: int) -> np.ndarray:
+    """float32 [T, F], a copy; empty where there is nothing. Of more than `most` numbers none is
+    made.
+    """
     try:
-        numbers = np.asarray(_numbers(value), np.float64)
+        found = _numbers(value)
+        if _size(found) > most:
+            raise UserError(
+                f"{where}: the features take more memory than the limit of its size allows for."
+            )
+        numbers = np.asarray(found, np.float64)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: expected numbers, a vector or rows of equally many.") from error
     if numbers.ndim not in (1, 2):
@@ -337,6 +376,13 @@ def _numbers(value: Any, deeper: int = 1) -> Any:
     if not deeper:
         raise TypeError
     return [_numbers(each, deeper - 1) for each in value]
+
+
+def _size(numbers: Any) -> int:
+    """How many numbers an array has, or a list of numbers or of rows of them."""
+    if isinstance(numbers, list | tuple):
+        return sum(_size(each) for each in numbers)
+    return np.size(numbers) if isinstance(numbers, np.ndarray) else 1
 
 
 def _is_integer(value: Any) -> bool:

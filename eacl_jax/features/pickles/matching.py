@@ -11,13 +11,12 @@ import collections
 import dataclasses
 import difflib
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eacl_jax.dialogue import counted
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles.layouts import LABELS, ONLY_ANNOTATED, Exchanged, Family
+from eacl_jax.features.pickles.layouts import LABELS, ONLY_ANNOTATED, Exchanged, Family, plain
 
 LEAST = 0.9
 """The share of utterances that must be found, and of labels that must agree."""
@@ -120,7 +119,7 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
     keys: dict[tuple[str, int], tuple[str, str]] = {}
     both: list[tuple[int, str]] = []
     for key, spoken in pairs.items():
-        for at, there in _aligned(found.sentences[key], found.labels[key], spoken, meaning):
+        for at, there in _aligned(found.plain[key], found.labels[key], spoken, meaning):
             keys[key, at] = spoken.split, f"{spoken.id}/{spoken.numbers[there]}"
             if (label := spoken.labels[there]) is not None:
                 both.append((found.labels[key][at], label))
@@ -165,14 +164,9 @@ def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path
     return Matched(keys, tuple(summary), labels)
 
 
-def plain(text: str) -> str:
-    """A sentence without what copies of a corpus differ in: case, punctuation, remarks."""
-    return re.sub(r"[^a-z0-9]+", "", re.sub(r"\[[^\]]*\]", "", text.lower()))
-
-
 def _dialogues(found: Exchanged, corpus: Sequence[Spoken], meaning: Labels) -> dict[str, Spoken]:
     """The corpus' dialogue of each of the file's that has one."""
-    texts = {key: tuple(map(plain, each)) for key, each in found.sentences.items()}
+    texts = found.plain
     there = [tuple(map(plain, spoken.texts)) for spoken in corpus]
     by_id: dict[tuple[bool, str], list[int]] = collections.defaultdict(list)
     same: dict[tuple[bool, tuple[str, ...]], list[int]] = collections.defaultdict(list)
@@ -254,18 +248,18 @@ def _alike(texts: Sequence[str], there: Sequence[str]) -> float:
 
 
 def _aligned(
-    sentences: Sequence[str], numbers: Sequence[int], spoken: Spoken, meaning: Labels
+    ours: Sequence[str], numbers: Sequence[int], spoken: Spoken, meaning: Labels
 ) -> list[tuple[int, int]]:
     """Indices of the same utterances, in their order. A changed one is the same where its
     neighbours say so and its letters are alike.
 
     Args:
-      sentences: of a dialogue of the file.
+      ours: sentences of a dialogue of the file, plain.
       numbers: their labels.
       spoken: the dialogue of the corpus.
       meaning: what the numbers stand for; empty where it is not published.
     """
-    ours, theirs = list(map(plain, sentences)), list(map(plain, spoken.texts))
+    theirs = list(map(plain, spoken.texts))
     said = [_stands_for(number, meaning) for number in numbers]
     if len(first := _annotated(spoken)) == len(ours):
         pairs = _in_order(ours, said, theirs, spoken, first)

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles.arrays import Array, Refused, Type, known_name, made, plain_key
+from eacl_jax.features.pickles.arrays import (
+    Array,
+    Refused,
+    Type,
+    cost,
+    known_name,
+    made,
+    plain_key,
+)
 from eacl_jax.files.local import unreadable
 
 MOST_OBJECTS = 32
@@ -246,18 +254,16 @@ class _Machine:
 
     def call(self) -> None:
         arguments, name = self._pop(), self._pop()
-        # `codecs.encode` makes bytes of a text, a set holds what was in a list.
-        for each in arguments if type(arguments) is tuple else ():
-            if isinstance(each, (str, list, tuple)):
-                self._spend(len(each) * (1 if isinstance(each, str) else 60))
+        if type(arguments) is tuple:
+            self._spend(cost(arguments))
         self._push(made(name, arguments), 200)
 
     def state(self) -> None:
         state, target = self._pop(), self._pop()
         if not isinstance(target, (Array, Type)):
             raise Refused(f"it gives a state to a {type(target).__name__}")
-        if isinstance(state, tuple) and state and isinstance(state[-1], (str, bytes)):
-            self._spend(len(state[-1]))
+        if type(state) is tuple:
+            self._spend(cost(state))
         target.set_state(state)
         self._stack.append(target)
 
