@@ -564,6 +564,14 @@ def test_numbers_are_not_made_before_they_are_counted(tmp_path, monkeypatch):
     assert max(map(len, made)) == 6
 
 
+@pytest.mark.parametrize("number", [7, -1])
+def test_labels_of_another_corpus_are_refused_without_the_text_corpus_too(tmp_path, number):
+    fields = meld()
+    fields[2][5][1] = number
+    with pytest.raises(UserError, match=r"and meld has 0 to 6 .* is the named corpus right\?"):
+        convert(write(tmp_path, fields), "meld", tmp_path / "out")
+
+
 def test_of_a_file_without_annotation_nothing_is_written(tmp_path):
     fields = meld()
     corpus = [

@@ -22,6 +22,7 @@ LEAST = 0.9
 """The share of utterances that must be found, and of labels that must agree."""
 _LEAST_ALIKE = 0.5  # sentences of a dialogue, or letters of a sentence
 _CANDIDATES = 5  # dialogues that share most sentences with one
+_MOST_LABELS = 100
 
 Labels = Sequence[str]
 """What numbers stand for, in their order; empty where it is not published."""
@@ -72,8 +73,11 @@ def without_corpus(found: Exchanged, family: Family, file: Path) -> Matched:
       file: for messages.
 
     Raises:
-      UserError: it lacks utterances, and has no ids of those that it has.
+      UserError: its labels are not this corpus', or it lacks utterances and has no ids of those
+        that it has.
     """
+    if labels := LABELS.get(family, ()):
+        _check_numbers(found, family, labels, file)
     names = found.names if family in ONLY_ANNOTATED else None
     if family in ONLY_ANNOTATED and names is None:
         raise UserError(
@@ -97,7 +101,7 @@ def without_corpus(found: Exchanged, family: Family, file: Path) -> Matched:
         )
     if "dev" not in found.splits:
         summary.append("The file has no dev split; with the text corpus it is made as that has it.")
-    return Matched(keys, tuple(summary), LABELS.get(family, ()))
+    return Matched(keys, tuple(summary), labels)
 
 
 def match(found: Exchanged, family: Family, corpus: Sequence[Spoken], file: Path) -> Matched:
@@ -351,25 +355,37 @@ def _labels(
     """What numbers stand for; where that is not published, what most of the corpus' labels say."""
     if not both:
         raise UserError(f"{file}: none of its utterances is annotated in the text corpus.")
-    highest = max(max(numbers) for numbers in found.labels.values())
-    lowest = min(min(numbers) for numbers in found.labels.values())
-    if not (labels := LABELS.get(family, ())):
+    if labels := LABELS.get(family, ()):
+        _check_numbers(found, family, labels, file)
+        return labels
+    lowest, highest = _range(found)
+    if lowest >= 0 and highest < _MOST_LABELS:
         counts: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for number, label in both:
             counts[number][label] += 1
         most = {number: each.most_common(1)[0][0] for number, each in counts.items()}
-        if len(set(most.values())) < len(most) or lowest < 0 or highest > 99:
-            raise UserError(
-                f"{file}: what its labels stand for is not clear: numbers and the text corpus'"
-                " labels do not go together. It is of another corpus."
-            )
-        labels = tuple(most.get(number, "?") for number in range(highest + 1))
+        if len(set(most.values())) == len(most):
+            return tuple(most.get(number, "?") for number in range(highest + 1))
+    raise UserError(
+        f"{file}: what its labels stand for is not clear: numbers and the text corpus' labels do"
+        " not go together. It is of another corpus."
+    )
+
+
+def _range(found: Exchanged) -> tuple[int, int]:
+    """The lowest and the highest label."""
+    every = found.labels.values()
+    return min(map(min, every)), max(map(max, every))
+
+
+def _check_numbers(found: Exchanged, family: Family, labels: Labels, file: Path) -> None:
+    """Raises `UserError` where a label is none of the corpus' numbers."""
+    lowest, highest = _range(found)
     if lowest < 0 or highest >= len(labels):
         raise UserError(
             f"{file}: its labels are numbers from {lowest} to {highest}, and {family} has 0 to"
             f" {len(labels) - 1} ({', '.join(labels)}); is the named corpus right?"
         )
-    return labels
 
 
 def _bare(matched: Iterable[tuple[str, str]], corpus: Sequence[Spoken]) -> str:
