@@ -564,6 +564,18 @@ def test_numbers_are_not_made_before_they_are_counted(tmp_path, monkeypatch):
     assert max(map(len, made)) == 6
 
 
+def test_dialogues_of_no_split_are_told(tmp_path):
+    fields = meld()
+    summary = convert(write(tmp_path, fields), "meld", tmp_path / "all").summary
+    assert not any("none of its splits" in line for line in summary)
+    file = write(tmp_path, (*fields[:7], [0, 1], *fields[8:]))
+    for corpus in (None, corpus_of(fields)):
+        done = convert(file, "meld", tmp_path / f"out{corpus is None}", corpus)
+        told = "2 dialogues of the file are in none of its splits, and left out."
+        assert told in done.summary
+        assert "of 10 utterances" in done.summary[0]
+
+
 @pytest.mark.parametrize("number", [7, -1])
 def test_labels_of_another_corpus_are_refused_without_the_text_corpus_too(tmp_path, number):
     fields = meld()

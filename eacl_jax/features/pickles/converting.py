@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.dialogue import SPLITS, count
+from eacl_jax.dialogue import SPLITS, count, counted
 from eacl_jax.features import table
 from eacl_jax.features.pickles.copies import find_copies
 from eacl_jax.features.pickles.layouts import Exchanged, Family, read_exchanged
@@ -70,6 +70,9 @@ def convert(
         f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.",
         *matched.summary,
     ]
+    if found.left_out:
+        left_out = counted(found.left_out, "dialogue of the file is", "dialogues of the file are")
+        summary.insert(1, f"{left_out} in none of its splits, and left out.")
     warnings = []
     of_note: dict[str, list[str]] = {}
     with whole.new_folder(out) as folder:

@@ -76,6 +76,7 @@ class Exchanged:
         its ids only count them.
       features: by modality, dialogue and utterance (from 0), float32 [T, F].
       infinite: by modality, how many numbers were infinite; they are NaN now.
+      left_out: how many dialogues it has that are in none of its splits.
     """
 
     layout: str
@@ -85,6 +86,7 @@ class Exchanged:
     names: Mapping[str, Sequence[str]] | None
     features: Mapping[str, Mapping[tuple[str, int], Float[np.ndarray, "T F"]]]
     infinite: Mapping[str, int]
+    left_out: int
 
     @functools.cached_property
     def plain(self) -> Mapping[str, tuple[str, ...]]:
@@ -153,7 +155,8 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
         allowed -= sum(each.size for each in rows.values())
         features[name] = rows
     names = _names(found.get("ids"), labels)
-    return Exchanged(layout, splits, labels, sentences, names, features, infinite)
+    left_out = len(found["labels"].keys() - labels.keys())
+    return Exchanged(layout, splits, labels, sentences, names, features, infinite, left_out)
 
 
 def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str, dict[str, Any]]:
