@@ -16,7 +16,7 @@ from eacl_jax.features import table
 from eacl_jax.features.join import joined, names_of
 from eacl_jax.features.pickles import layouts
 from eacl_jax.features.pickles.converting import convert
-from eacl_jax.features.pickles.layouts import read_exchanged
+from eacl_jax.features.pickles.layouts import natural, read_exchanged
 from eacl_jax.features.pickles.matching import Spoken
 from tests.stubs.pickles import MELD, meld, python2
 
@@ -465,6 +465,21 @@ def words_for_numbers(fields):
     return fields
 
 
+def objects(fields):
+    fields[4][6] = np.array([[None, "a"]] * 3, object)
+    return fields
+
+
+def objects_alone(fields):
+    audio = {key: np.array([[None, 1]] * len(rows), object) for key, rows in fields[4].items()}
+    return (*fields[:4], audio, *fields[5:])
+
+
+def objects_of_one(fields):
+    fields[4][6][1] = np.array([[None, 1]], object)
+    return fields
+
+
 def deep(fields):
     fields[4][6][1] = [[[1.0]]]
     return fields
@@ -489,6 +504,9 @@ test_in_test.__test__ = False  # type: ignore[attr-defined]
         (other_width, "utterance 1, has 3 numbers, and"),
         (fewer_sentences, "has 3 labels and 2 sentences"),
         (words_for_numbers, "audio of dialogue '6', utterance 1: expected numbers"),
+        (objects, "dialogue '6': it is an array of Python objects of 2 axes; save a list instead"),
+        (objects_alone, "audio of dialogue '0': it is an array of Python objects of 2 axes; save"),
+        (objects_of_one, "audio of dialogue '6', utterance 1: it is an array of Python objects"),
         (deep, "audio of dialogue '6', utterance 1: expected numbers"),
         (lambda fields: fields[:5], "it has 5 fields (dict of lists, dict of lists"),
         (lambda fields: fields[0], "it has 1 fields (dict of lists)"),
@@ -562,6 +580,27 @@ def test_numbers_are_not_made_before_they_are_counted(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
         convert(write(tmp_path, fields), "meld", tmp_path / "out", most_bytes=1 << 18)
     assert max(map(len, made)) == 6
+
+
+@pytest.mark.parametrize("id_", ["9" * 5000, "a\udcff"])
+def test_ids_of_any_kind(tmp_path, id_):
+    fields = meld()
+    for each in fields[:7]:
+        each[id_] = each.pop(5)
+    convert(write(tmp_path, (*fields[:8], {6, id_}, {})), "meld", tmp_path / "out")
+    found = table.read(tmp_path / "out" / "audio").splits["test"]
+    assert list(found) == [f"6/{at}" for at in range(3)] + [f"{id_}/{at}" for at in range(2)]
+
+
+def test_ids_of_sets_are_sorted_as_people_do():
+    assert sorted(["a10", "b1", "a02", "a2", "a", "1"], key=natural) == [
+        "1",
+        "a",
+        "a02",
+        "a2",
+        "a10",
+        "b1",
+    ]
 
 
 def test_dialogues_of_no_split_are_told(tmp_path):

@@ -229,12 +229,41 @@ def test_a_large_file_is_not_read(tmp_path):
     file = tmp_path / "large.pkl"
     with file.open("wb") as stream:
         stream.truncate(300 << 20)
-    with pytest.raises(UserError, match=r"has 300 MB, and at most 256 are read.*raise that limit"):
+    with pytest.raises(UserError, match=r"has 300 MB, and at most 256 are read.*limit of megab"):
         read_pickles(file, 256 << 20)
     with pytest.raises(UserError, match="is no file"):
         read_pickles(Path(os.devnull), 1)
     with pytest.raises(UserError, match="gone"):
         read_pickles(tmp_path / "gone.pkl", 1)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.arange(6, dtype=np.float32).reshape(2, 3).astype(object),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3).astype(object)),
+    ],
+)
+def test_arrays_of_any_order_and_of_objects_that_are_numbers(tmp_path, value, protocol):
+    (found,) = read(pickle.dumps(value, protocol), tmp_path)
+    assert found.value.tolist() == value.tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (np.zeros(2, [("x", "f4")]), "type 'V4'"),
+        (np.zeros(2, np.complex64), "type 'c8'"),
+        (np.array([["a"]]), "an array of texts of 2 axes"),
+    ],
+)
+def test_what_is_whole_needs_no_fresh_copy(tmp_path, value, part):
+    with pytest.raises(UserError) as refused:
+        read(pickle.dumps(value, 4), tmp_path)
+    assert part in str(refused.value)
+    assert str(refused.value).endswith("lists or arrays of numbers, a vector an utterance.")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from eacl_jax.errors import UserError
 from eacl_jax.features.join import ids_of, names_of
-from eacl_jax.features.pickles.arrays import Array
+from eacl_jax.features.pickles.arrays import Array, Objects
 from eacl_jax.features.pickles.reading import read_pickles
 
 Family = Literal["iemocap", "meld", "emorynlp", "dailydialog"]
@@ -198,6 +198,8 @@ def _fits(name: str, value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
     first = next(iter(value.values()))
+    if isinstance(first, Array) and isinstance(first.value, Objects):
+        return name not in _NO_FEATURES  # which `_features` tells, by dialogue
     items = _items(first)
     if items is None:
         return False
@@ -275,7 +277,13 @@ def _splits(file: Path, found: Mapping[str, Any]) -> dict[str, list[str]]:
 def natural(key: str) -> tuple[Any, ...]:
     """Sorts ids as people do: 2 before 10."""
     parts = re.split(r"(\d+)", key, flags=re.ASCII)
-    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts))
+    return tuple(_digits(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def _digits(text: str) -> tuple[int, str, str]:
+    """Sorts as the number does, which may have more digits than `int` takes."""
+    number = text.lstrip("0")
+    return len(number), number, text
 
 
 def _of(
@@ -322,6 +330,7 @@ def _features(
         if key not in found:
             continue
         where = f"{file}: {name} of dialogue {key!r:.60}"
+        _check_objects(found[key], where)
         items = _items(found[key])
         if items is None or len(items) != len(numbers):
             raise UserError(
@@ -350,6 +359,7 @@ def _vector(value: Any, where: str, most: int) -> np.ndarray:
     """float32 [T, F], a copy; empty where there is nothing. Of more than `most` numbers none is
     made.
     """
+    _check_objects(value, where)
     try:
         found = _numbers(value)
         if _size(found) > most:
@@ -363,6 +373,15 @@ def _vector(value: Any, where: str, most: int) -> np.ndarray:
         raise UserError(f"{where}: expected a vector or rows of numbers, got {numbers.ndim} axes.")
     with np.errstate(over="ignore"):
         return np.atleast_2d(numbers).astype(np.float32)
+
+
+def _check_objects(value: Any, where: str) -> None:
+    """Raises `UserError` for an array of objects that cannot be read as numbers."""
+    if isinstance(value, Array) and isinstance(value.value, Objects):
+        raise UserError(
+            f"{where}: it is an array of Python objects of {value.value.axes} axes; save a list"
+            " instead, of an array of numbers an utterance."
+        )
 
 
 def _numbers(value: Any, deeper: int = 1) -> Any:
