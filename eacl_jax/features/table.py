@@ -83,7 +83,8 @@ def write(table: FeatureTable, folder: str | Path, **facts: Any) -> None:
             }
             (new / f"{split}.safetensors").write_bytes(save(tensors))
         text = json.dumps(description, ensure_ascii=False)
-        (new / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        # Half of a surrogate pair, as in the name of a file or a damaged id, becomes JSON's \udc80.
+        (new / DESCRIPTION).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read(folder: Path) -> FeatureTable:

@@ -122,6 +122,25 @@ def test_that_would_be_run_by_pickle(tmp_path, monkeypatch):
 GLOBALS = b"cnumpy\ndtype\n"
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
 FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
+# One buffer of a megabyte becomes 200 arrays; and one becomes a text for each byte.
+MEGABYTE = struct.pack("<I", 1 << 20)
+BUFFER = b"\x80\x05B" + MEGABYTE + bytes(1 << 20) + b"\x94"
+MANY_BUFFERS = (
+    BUFFER
+    + FLOAT
+    + b"\x94J\x00\x00\x04\x00\x85\x94\x8c\x01C\x94cnumpy.core.numeric\n_frombuffer\n\x94]("
+    + b"h\x04(h\x00h\x01h\x02h\x03tR" * 200
+    + b"e."
+)
+MANY_TEXTS = (
+    ARRAY
+    + b"(K\x01J"
+    + MEGABYTE
+    + b"\x85cnumpy\ndtype\n(X\x02\x00\x00\x00S1tR\x89B"
+    + MEGABYTE
+    + b"a" * (1 << 20)
+    + b"tb."
+)
 
 
 @pytest.mark.slow_after(1)
@@ -167,6 +186,10 @@ FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
         (ARRAY + b"(K\x01K\x02\x85K\x05\x89C\x04abcdtb.", "shape or type"),
         (ARRAY + b"(K\x01K\x01\x85" + FLOAT + b"\x89]tb.", "no bytes"),
         (ARRAY + b"(K\x01tb.", "an array in it is damaged"),
+        (MANY_BUFFERS, "far more memory"),
+        (MANY_TEXTS, "far more memory"),
+        (ARRAY + b"(K\x01J\xff\xff\xff\x00K\x00\x86" + FLOAT + b"\x89C\x00tb.", "16777215"),
+        (b"\x8f(\x8a\x08" + (2**61 - 1).to_bytes(8, "little") + b"\x90.", "more than 18 digits"),
         (b"cnumpy\ndtype\n(X\x02\x00\x00\x00c8tR.", "type 'c8'"),
         (FLOAT + b"(K\x03X\x01\x00\x00\x00|(K\x01tNNtb.", "records"),
         (b"cnumpy.core.multiarray\n_reconstruct\n)R.", "does not fit it"),
@@ -206,12 +229,41 @@ def test_a_large_file_is_not_read(tmp_path):
     file = tmp_path / "large.pkl"
     with file.open("wb") as stream:
         stream.truncate(300 << 20)
-    with pytest.raises(UserError, match=r"has 300 MB, and at most 256 are read.*raise that limit"):
+    with pytest.raises(UserError, match=r"has 300 MB, and at most 256 are read.*limit of megab"):
         read_pickles(file, 256 << 20)
     with pytest.raises(UserError, match="is no file"):
         read_pickles(Path(os.devnull), 1)
     with pytest.raises(UserError, match="gone"):
         read_pickles(tmp_path / "gone.pkl", 1)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.arange(6, dtype=np.float32).reshape(2, 3).astype(object),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3).astype(object)),
+    ],
+)
+def test_arrays_of_any_order_and_of_objects_that_are_numbers(tmp_path, value, protocol):
+    (found,) = read(pickle.dumps(value, protocol), tmp_path)
+    assert found.value.tolist() == value.tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (np.zeros(2, [("x", "f4")]), "type 'V4'"),
+        (np.zeros(2, np.complex64), "type 'c8'"),
+        (np.array([["a"]]), "an array of texts of 2 axes"),
+    ],
+)
+def test_what_is_whole_needs_no_fresh_copy(tmp_path, value, part):
+    with pytest.raises(UserError) as refused:
+        read(pickle.dumps(value, 4), tmp_path)
+    assert part in str(refused.value)
+    assert str(refused.value).endswith("lists or arrays of numbers, a vector an utterance.")
 
 
 @pytest.mark.slow

@@ -6,14 +6,22 @@ state of a pickle's reaches NumPy.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+_OBJECT = 64  # bytes, beside its content, of a text, or of a place in a set
+_LARGEST_KEY = 10**18
+_MOST_EMPTY = 1 << 16  # rows without numbers, that take memory all the same
+
 
 class Refused(Exception):
     """What a pickle asks for and does not get, or what is damaged in it."""
+
+
+class Unfit(Refused):
+    """What is whole and cannot be used: a fresh copy of the file would be the same."""
 
 
 class Name:
@@ -34,27 +42,42 @@ class Type:
     def __init__(self, kind: str, size: int) -> None:
         self.kind, self.size, self.order = kind, size, "<"
 
+    @property
+    def width(self) -> int:
+        """Bytes of a number or text."""
+        return self.size * (4 if self.kind == "U" else 1)
+
     def set_state(self, state: Any) -> None:
         """Its byte order. Raises `Refused` for a type with fields, or what is no state."""
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "="):
             raise Refused("a NumPy type in it is damaged")
         if state[2:5] != (None, None, None):
-            raise Refused("it holds arrays of records, which are no features")
+            raise Unfit("it holds arrays of records, which are no features")
         self.order = ">" if state[1] == ">" else "<"
+
+
+class Objects:
+    """What stands for an array of objects that is neither a list nor one of numbers."""
+
+    __slots__ = ("axes",)
+
+    def __init__(self, axes: int) -> None:
+        self.axes = axes
 
 
 class Array:
     """What stands for an array until its state follows.
 
     Attributes:
-      value: numbers as an array, strings and objects as a list; None before.
+      value: numbers as an array, strings and objects as a list, other objects as `Objects`; None
+        before.
     """
 
     __slots__ = ("value",)
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
-        self.value: np.ndarray | list[Any] | None = None
+        self.value: np.ndarray | list[Any] | Objects | None = None
 
     def set_state(self, state: Any) -> None:
         """Its content. Raises `Refused` where shape, type and bytes do not fit each other."""
@@ -91,10 +114,28 @@ def made(name: Any, arguments: Any) -> Any:
         raise Refused(f"it calls {name.text} with what does not fit it") from error
 
 
+def cost(arguments: Sequence[Any]) -> int:
+    """Bytes, at most, of what is made of the arguments of a call, or of an array's state."""
+    kind = next((each for each in arguments if isinstance(each, Type)), None)
+    total = 0
+    for each in arguments:
+        if isinstance(each, (str, bytes)):
+            total += len(each)
+            if kind is not None and kind.kind in "SU":
+                total += _OBJECT * (len(each) // kind.width)
+        elif isinstance(each, (list, tuple)):
+            total += len(each) * (_OBJECT if kind is None else 8)
+    return total
+
+
 def plain_key(value: Any) -> Any:
-    """What may be in a dict or set: hashing tuples in tuples without end would end the process."""
+    """What may be in a dict or set: hashing tuples in tuples without end would end the process, and
+    of large integers any number have the same hash, which takes time with the square of it.
+    """
     if not isinstance(value, (str, int, float, bytes)):
         raise Refused(f"it has a {type(value).__name__} for a key, expected a text or a number")
+    if isinstance(value, int) and abs(value) >= _LARGEST_KEY:
+        raise Refused("it has an integer of more than 18 digits for a key")
     return value
 
 
@@ -105,10 +146,15 @@ def _reconstructed(kind: Any, shape: Any, code: Any) -> Array:
 
 
 def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> Array:
-    if order not in ("C", "F") or axes is not None:
+    # "K": neither rows nor columns follow each other, and the axes say what does.
+    if order not in ("C", "F", "K") or (order == "K") != (axes is not None):
         raise Refused("an array in it has an unknown order")
     array = Array()
-    array.value = _filled(shape, kind, order, data)
+    array.value = _filled(shape, kind, "F" if order == "F" else "C", data)
+    if axes is not None:
+        if not isinstance(array.value, np.ndarray) or sorted(axes) != [*range(len(shape))]:
+            raise Refused("an array in it has an unknown order")
+        array.value = array.value.transpose(axes)
     return array
 
 
@@ -121,7 +167,7 @@ def _type(code: Any, *_: Any) -> Type:
     kind, size = (found[1], int(found[2] or 8)) if found else ("", 0)
     if size in _SIZES.get(kind, ()) or (kind in "SU" and size > 0) or kind == "O":
         return Type(kind, size)
-    raise Refused(f"it holds an array of type {str(code)[:20]!r}, which are no features")
+    raise Unfit(f"it holds an array of type {str(code)[:20]!r}, which are no features")
 
 
 def _encoded(text: Any, encoding: Any) -> bytes:
@@ -140,10 +186,10 @@ def _bytes_of(data: Any) -> bytes:
 
 def _scalar(kind: Any, data: Any) -> Any:
     value = _filled((1,), kind, "C", data)
-    return value[0] if isinstance(value, list) else value.item()
+    return value.item() if isinstance(value, np.ndarray) else value[0]  # type: ignore[index]
 
 
-def _filled(shape: Any, kind: Any, order: Any, data: Any) -> np.ndarray | list[Any]:
+def _filled(shape: Any, kind: Any, order: Any, data: Any) -> np.ndarray | list[Any] | Objects:
     if (
         not isinstance(kind, Type)
         or not isinstance(shape, tuple)
@@ -153,10 +199,16 @@ def _filled(shape: Any, kind: Any, order: Any, data: Any) -> np.ndarray | list[A
         raise Refused("shape or type of an array in it is damaged")
     count = math.prod(shape)
     if kind.kind == "O":
-        if not isinstance(data, list) or len(data) != count or len(shape) != 1:
-            raise Refused("an array of objects in it is no plain list")
-        return data
-    size = kind.size * (4 if kind.kind == "U" else 1)
+        if not isinstance(data, list) or len(data) != count:
+            raise Refused("an array of objects in it has others than its shape says")
+        if len(shape) == 1:
+            return data
+        if all(type(each) in (int, float) for each in data):
+            return np.array(data, np.float64).reshape(shape)
+        return Objects(len(shape))
+    if not count and max(shape) > _MOST_EMPTY:
+        raise Refused(f"an array in it has no numbers, and an axis of {max(shape)}")
+    size = kind.width
     content = _bytes_of(data)
     if len(content) != count * size:
         raise Refused(
@@ -165,7 +217,9 @@ def _filled(shape: Any, kind: Any, order: Any, data: Any) -> np.ndarray | list[A
         )
     if kind.kind in "SU":
         if len(shape) != 1:
-            raise Refused("a text in it has a shape that texts do not have")
+            raise Unfit(
+                f"it holds an array of texts of {len(shape)} axes, expected a list of texts"
+            )
         return [_text(content[at : at + size], kind) for at in range(0, len(content), size)]
     try:
         return np.frombuffer(content, f"{kind.order}{kind.kind}{kind.size}").reshape(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from eacl_jax.dialogue import SPLITS, count
+from eacl_jax.dialogue import SPLITS, count, counted
 from eacl_jax.features import table
 from eacl_jax.features.pickles.copies import find_copies
 from eacl_jax.features.pickles.layouts import Exchanged, Family, read_exchanged
-from eacl_jax.features.pickles.matching import Spoken, match, plain, without_corpus
+from eacl_jax.features.pickles.matching import Spoken, match, without_corpus
 from eacl_jax.features.table import FeatureTable, Rows
 from eacl_jax.files import whole
 
@@ -59,17 +59,20 @@ def convert(
     whole.check_new(out)
     found = read_exchanged(file, family, most_bytes)
     if corpus is None:
-        matched = without_corpus(found, family)
+        matched = without_corpus(found, family, file)
     else:
         matched = match(found, family, corpus, file)
     splits = [split for split in SPLITS if corpus is not None or split in found.splits]
     sentences: dict[str, dict[str, str]] = {split: {} for split in splits}
     for (key, at), (split, new) in matched.keys.items():
-        sentences[split][new] = plain(found.sentences[key][at])
+        sentences[split][new] = found.plain[key][at]
     summary = [
         f"{file} is a {found.layout} of {count(found.utterances, 'utterance')}.",
         *matched.summary,
     ]
+    if found.left_out:
+        left_out = counted(found.left_out, "dialogue of the file is", "dialogues of the file are")
+        summary.insert(1, f"{left_out} in none of its splits, and left out.")
     warnings = []
     of_note: dict[str, list[str]] = {}
     with whole.new_folder(out) as folder:

@@ -6,6 +6,7 @@ COSMIC, MMGCN, MM-DFN and SDT.
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles.arrays import Array
+from eacl_jax.features.join import ids_of, names_of
+from eacl_jax.features.pickles.arrays import Array, Objects
 from eacl_jax.features.pickles.reading import read_pickles
 
 Family = Literal["iemocap", "meld", "emorynlp", "dailydialog"]
@@ -27,6 +29,10 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "meld": ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"),
 }
 """What the numbers of labels stand for, where that is published, as the text corpora have them."""
+
+ONLY_ANNOTATED: frozenset[Family] = frozenset({"iemocap"})
+"""Whose files lack the utterances that nobody annotated: an utterance's place there is not its
+number in the text corpus."""
 
 _SPLITS = {"train": "train", "test": "test", "valid": "dev"}
 _ROBERTA = "roberta1 roberta2 roberta3 roberta4 sentences train test valid"
@@ -48,8 +54,13 @@ _LAYOUTS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-_UNREAD = ("ids", "speakers", "sentiments", "rest")
-_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "labels", "sentences"))
+_MOST_UTTERANCES = 1 << 19
+"""Of all dialogues, and dialogues of a split; five times what the largest of these corpora has."""
+_ROW = 64
+"""What an utterance's features take beside their numbers, as so many numbers."""
+
+_UNREAD = ("speakers", "sentiments", "rest")
+_NO_FEATURES = frozenset((*_UNREAD, *_SPLITS, "ids", "labels", "sentences"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +72,44 @@ class Exchanged:
       splits: the ids of train and test, and of dev where the file has it; texts, of numbers too.
       labels: of each utterance, numbers.
       sentences: of each utterance.
+      names: the utterances' own ids, as `join.ids_of` has them; None where the file has none, or
+        its ids only count them.
       features: by modality, dialogue and utterance (from 0), float32 [T, F].
       infinite: by modality, how many numbers were infinite; they are NaN now.
+      left_out: how many dialogues it has that are in none of its splits.
     """
 
     layout: str
     splits: Mapping[str, Sequence[str]]
     labels: Mapping[str, Sequence[int]]
     sentences: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[str]] | None
     features: Mapping[str, Mapping[tuple[str, int], Float[np.ndarray, "T F"]]]
     infinite: Mapping[str, int]
+    left_out: int
+
+    @functools.cached_property
+    def plain(self) -> Mapping[str, tuple[str, ...]]:
+        """`plain` of the sentences. One that is there a thousand times is made plain once, or a
+        small file could take much memory.
+        """
+        every = dict.fromkeys(text for each in self.sentences.values() for text in each)
+        made = {text: plain(text) for text in every}
+        return {key: tuple(made[text] for text in each) for key, each in self.sentences.items()}
 
     @property
     def utterances(self) -> int:
         """How many there are in all splits."""
         return sum(len(self.labels[key]) for key in itertools.chain(*self.splits.values()))
+
+
+def plain(text: str) -> str:
+    """A sentence without what copies of a corpus differ in: case, punctuation, remarks."""
+    text = text.lower()
+    # Behind the last bracket that closes, each that opens would be looked from to the end.
+    closed = text.rfind("]") + 1
+    text = re.sub(r"\[[^\]]*\]", "", text[:closed]) + text[closed:]
+    return re.sub(r"[^a-z0-9]+", "", text)
 
 
 def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
@@ -98,6 +132,7 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
     splits = _splits(file, found)
     labels: dict[str, list[int]] = {}
     sentences: dict[str, list[str]] = {}
+    utterances, letters = 0, 0
     for key in itertools.chain(*splits.values()):
         where = f"{file}: dialogue {key!r:.60}"
         labels[key] = _of(found["labels"], key, "labels", where, _is_integer)
@@ -106,6 +141,13 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
             raise UserError(
                 f"{where} has {len(labels[key])} labels and {len(sentences[key])} sentences; each"
                 " utterance must have one of both: take a fresh copy of the file."
+            )
+        utterances += len(labels[key])
+        letters += sum(map(len, sentences[key]))
+        if utterances > _MOST_UTTERANCES or letters > most_bytes:
+            raise UserError(
+                f"{where}: with it, the file has {utterances:,} utterances of {letters:,} letters,"
+                " far more than a corpus has."
             )
     features: dict[str, dict[tuple[str, int], np.ndarray]] = {}
     infinite = {}
@@ -116,7 +158,9 @@ def read_exchanged(file: Path, family: Family, most_bytes: int) -> Exchanged:
             raise UserError(f"{file}: no utterance has features in the field {name!r}.")
         allowed -= sum(each.size for each in rows.values())
         features[name] = rows
-    return Exchanged(layout, splits, labels, sentences, features, infinite)
+    names = _names(found.get("ids"), labels)
+    left_out = len(found["labels"].keys() - labels.keys())
+    return Exchanged(layout, splits, labels, sentences, names, features, infinite, left_out)
 
 
 def _recognized(file: Path, family: Family, fields: Sequence[Any]) -> tuple[str, dict[str, Any]]:
@@ -158,10 +202,12 @@ def _fits(name: str, value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return False
     first = next(iter(value.values()))
+    if isinstance(first, Array) and isinstance(first.value, Objects):
+        return name not in _NO_FEATURES  # which `_features` tells, by dialogue
     items = _items(first)
     if items is None:
         return False
-    item = items[0] if items else None
+    item = items[0] if len(items) else None
     if name == "labels":
         return item is None or _is_integer(item)
     if name == "sentences":
@@ -193,11 +239,15 @@ def _by_id(value: Any) -> Any:
 
 
 def _items(value: Any) -> Sequence[Any] | np.ndarray | None:
-    """The items of a list, or of an array of at least one dimension."""
+    """The items of a list, or of an array of at least one dimension; an array's rows are not made
+    before they are asked for, as there may be far more than utterances.
+    """
     if isinstance(value, Array):
         value = value.value
     if isinstance(value, np.ndarray):
-        return None if not value.ndim else value.tolist() if value.ndim == 1 else list(value)
+        if not value.ndim or (value.ndim == 1 and len(value) > _MOST_UTTERANCES):
+            return None
+        return value.tolist() if value.ndim == 1 else value
     return value if isinstance(value, (list, tuple)) else None
 
 
@@ -209,7 +259,11 @@ def _splits(file: Path, found: Mapping[str, Any]) -> dict[str, list[str]]:
             continue
         value = found[name]
         items = value if isinstance(value, (set, frozenset)) else _items(value)
-        if not items or not all(_is_integer(each) or _is_text(each) for each in items):
+        if (
+            items is None
+            or not 0 < len(items) <= _MOST_UTTERANCES
+            or not all(_is_integer(each) or _is_text(each) for each in items)
+        ):
             raise UserError(f"{file}: the ids of {split} must be texts or whole numbers, some.")
         keys = list(map(str, items))
         # A set has no order that stays.
@@ -227,7 +281,13 @@ def _splits(file: Path, found: Mapping[str, Any]) -> dict[str, list[str]]:
 def natural(key: str) -> tuple[Any, ...]:
     """Sorts ids as people do: 2 before 10."""
     parts = re.split(r"(\d+)", key, flags=re.ASCII)
-    return tuple(int(part) if at % 2 else part for at, part in enumerate(parts))
+    return tuple(_digits(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def _digits(text: str) -> tuple[int, str, str]:
+    """Sorts as the number does, which may have more digits than `int` takes."""
+    number = text.lstrip("0")
+    return len(number), number, text
 
 
 def _of(
@@ -245,6 +305,26 @@ def _of(
     return list(items)
 
 
+def _names(ids: Any, labels: Mapping[str, Sequence[int]]) -> dict[str, list[str]] | None:
+    """The utterances' own ids; None where they do not tell all utterances apart, or count them: it
+    would not be known whether those that nobody annotated count too.
+    """
+    ids = _by_id(ids)
+    if not isinstance(ids, dict):
+        return None
+    names: dict[str, list[str]] = {}
+    for key, numbers in labels.items():
+        named = [ids_of(each)[-1:] for each in _items(ids.get(key)) or ()]
+        if len(named) != len(numbers) or not all(named):
+            return None
+        names[key] = [name for (name,) in named]
+    every = [name for each in names.values() for name in each]
+    counts = all(
+        name in names_of(key, at) for key, each in names.items() for at, name in enumerate(each)
+    )
+    return None if counts or len(set(every)) < len(every) else names
+
+
 def _features(
     file: Path, name: str, found: Mapping[str, Any], labels: Mapping[str, Sequence[int]], most: int
 ) -> tuple[dict[tuple[str, int], np.ndarray], int]:
@@ -254,6 +334,7 @@ def _features(
         if key not in found:
             continue
         where = f"{file}: {name} of dialogue {key!r:.60}"
+        _check_objects(found[key], where)
         items = _items(found[key])
         if items is None or len(items) != len(numbers):
             raise UserError(
@@ -261,7 +342,7 @@ def _features(
                 f" {'none' if items is None else len(items)}: take a fresh copy of the file."
             )
         for at, item in enumerate(items):
-            vector = _vector(item, f"{where}, utterance {at}")
+            vector = _vector(item, f"{where}, utterance {at}", most)
             if not vector.size:
                 continue
             width, first = width or vector.shape[1], first or where
@@ -270,11 +351,7 @@ def _features(
                     f"{where}, utterance {at}, has {vector.shape[1]} numbers, and {first} has"
                     f" {width}; all must have equally many."
                 )
-            most -= vector.size
-            if most < 0:
-                raise UserError(
-                    f"{where}: the features take more memory than the limit of its size allows for."
-                )
+            most -= vector.size + _ROW
             if (wide := np.isinf(vector)).any():
                 infinite += int(wide.sum())
                 vector[wide] = np.nan
@@ -282,16 +359,33 @@ def _features(
     return rows, infinite
 
 
-def _vector(value: Any, where: str) -> np.ndarray:
-    """float32 [T, F], a copy; empty where there is nothing."""
+def _vector(value: Any, where: str, most: int) -> np.ndarray:
+    """float32 [T, F], a copy; empty where there is nothing. Of more than `most` numbers none is
+    made.
+    """
+    _check_objects(value, where)
     try:
-        numbers = np.asarray(_numbers(value), np.float64)
+        found = _numbers(value)
+        if _size(found) > most:
+            raise UserError(
+                f"{where}: the features take more memory than the limit of its size allows for."
+            )
+        numbers = np.asarray(found, np.float64)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: expected numbers, a vector or rows of equally many.") from error
     if numbers.ndim not in (1, 2):
         raise UserError(f"{where}: expected a vector or rows of numbers, got {numbers.ndim} axes.")
     with np.errstate(over="ignore"):
         return np.atleast_2d(numbers).astype(np.float32)
+
+
+def _check_objects(value: Any, where: str) -> None:
+    """Raises `UserError` for an array of objects that cannot be read as numbers."""
+    if isinstance(value, Array) and isinstance(value.value, Objects):
+        raise UserError(
+            f"{where}: it is an array of Python objects of {value.value.axes} axes; save a list"
+            " instead, of an array of numbers an utterance."
+        )
 
 
 def _numbers(value: Any, deeper: int = 1) -> Any:
@@ -308,6 +402,13 @@ def _numbers(value: Any, deeper: int = 1) -> Any:
     if not deeper:
         raise TypeError
     return [_numbers(each, deeper - 1) for each in value]
+
+
+def _size(numbers: Any) -> int:
+    """How many numbers an array has, or a list of numbers or of rows of them."""
+    if isinstance(numbers, list | tuple):
+        return sum(_size(each) for each in numbers)
+    return np.size(numbers) if isinstance(numbers, np.ndarray) else 1
 
 
 def _is_integer(value: Any) -> bool:

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles.arrays import Array, Refused, Type, known_name, made, plain_key
+from eacl_jax.features.pickles.arrays import (
+    Array,
+    Refused,
+    Type,
+    Unfit,
+    cost,
+    known_name,
+    made,
+    plain_key,
+)
 from eacl_jax.files.local import unreadable
 
 MOST_OBJECTS = 32
@@ -46,7 +55,8 @@ def read_pickles(file: Path, most_bytes: int) -> list[Any]:
             if status.st_size > most_bytes:
                 raise UserError(
                     f"{file} has {status.st_size / 2**20:.0f} MB, and at most"
-                    f" {most_bytes / 2**20:.0f} are read: if it should be, raise that limit."
+                    f" {most_bytes / 2**20:.0f} are read: if it should be, raise the limit of"
+                    " megabytes."
                 )
             machine = _Machine(stream, status.st_size)
             found: list[Any] = []
@@ -57,9 +67,14 @@ def read_pickles(file: Path, most_bytes: int) -> list[Any]:
                     found.append(machine.next_object())
             except Refused as error:
                 at = status.st_size - machine.left
+                advice = (
+                    "lists or arrays of numbers, a vector an utterance"
+                    if isinstance(error, Unfit)
+                    else "take a fresh copy from where it is published"
+                )
                 raise UserError(
                     f"{file}: {error} (byte {at} of {status.st_size}); expected a pickle of"
-                    " features: take a fresh copy from where it is published."
+                    f" features: {advice}."
                 ) from error
             return found
     except OSError as error:
@@ -82,8 +97,9 @@ class _Machine:
             if code == pickle.STOP:
                 return self._pop()
             if code not in _DO:
-                why = _ELSEWHERE.get(code, "it is damaged, or no pickle")
-                raise Refused(why)
+                if code in (pickle.NEXT_BUFFER, pickle.READONLY_BUFFER):
+                    raise Unfit(_OUT)
+                raise Refused(_ELSEWHERE.get(code, "it is damaged, or no pickle"))
             try:
                 _DO[code](self)
             except (TypeError, ValueError, OverflowError, LookupError, struct.error) as error:
@@ -246,18 +262,16 @@ class _Machine:
 
     def call(self) -> None:
         arguments, name = self._pop(), self._pop()
-        # `codecs.encode` makes bytes of a text, a set holds what was in a list.
-        for each in arguments if type(arguments) is tuple else ():
-            if isinstance(each, (str, list, tuple)):
-                self._spend(len(each) * (1 if isinstance(each, str) else 60))
+        if type(arguments) is tuple:
+            self._spend(cost(arguments))
         self._push(made(name, arguments), 200)
 
     def state(self) -> None:
         state, target = self._pop(), self._pop()
         if not isinstance(target, (Array, Type)):
             raise Refused(f"it gives a state to a {type(target).__name__}")
-        if isinstance(state, tuple) and state and isinstance(state[-1], (str, bytes)):
-            self._spend(len(state[-1]))
+        if type(state) is tuple:
+            self._spend(cost(state))
         target.set_state(state)
         self._stack.append(target)
 
@@ -269,8 +283,6 @@ _ELSEWHERE = {
     pickle.EXT1: "it asks for a registered object (an extension code), and gets none",
     pickle.EXT2: "it asks for a registered object (an extension code), and gets none",
     pickle.EXT4: "it asks for a registered object (an extension code), and gets none",
-    pickle.NEXT_BUFFER: _OUT,
-    pickle.READONLY_BUFFER: _OUT,
 }
 
 _DO: dict[bytes, Callable[[_Machine], Any]] = {
