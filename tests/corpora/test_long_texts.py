@@ -23,7 +23,7 @@ from eacl_jax.corpora.transcripts import read_line, read_transcript
 from eacl_jax.corpora.unread import Unread
 from eacl_jax.dialogue import Utterance
 from eacl_jax.errors import UserError
-from eacl_jax.features.pickles import matching
+from eacl_jax.features.pickles import layouts
 
 LENGTH = 100_000
 SECONDS = 2.0
@@ -87,7 +87,7 @@ READERS = {
     "Whisper's": (lambda text: read_transcript(f"[00:00.0 --> 00:04.0] {text}"), ""),
     "turn of IEMOCAP's": (iemocap._TURN.fullmatch, "Ses01F_F"),
     "rating of IEMOCAP's": (iemocap._RATING.fullmatch, "[1"),
-    "sentence of features": (matching.plain, ""),
+    "sentence of features": (layouts.plain, ""),
 }
 
 
