@@ -23,6 +23,8 @@ _TIMES = 1.45
 _SHARE = 0.05
 _MOST_KEPT = 500
 _MOST_LOOKED_AT, _MOST_LEARNT = 64, 2000
+_BEFORE = "a"
+_REMEMBERED, _LONGEST = 20_000, 40  # words, and the characters of one
 
 
 class Look(NamedTuple):
@@ -74,34 +76,64 @@ class Listening:
         self._short = "" if seen.texts else joined[-_MOST_KEPT:]
 
 
-def pieces_a_word(tokenizer: Any, texts: Sequence[str]) -> float | None:
-    """How many tokens a word of training's texts has; None where there are no words.
-
-    Args:
-      tokenizer: the encoder's.
-      texts: of the training split; of many, some.
+class Pieces:
+    """How many tokens a tokenizer makes of words. Words that came before are remembered: a service
+    looks at texts in the thread that speaks with all callers, and hardly ever asks the tokenizer.
     """
-    read = [words for text in _some(texts, _MOST_LEARNT) if (words := _words(text))]
-    counts = _counts(tokenizer, read)
-    return sum(counts) / sum(map(len, read)) if read else None
 
+    def __init__(self, tokenizer: Any) -> None:
+        """`tokenizer`: the encoder's."""
+        self._tokenizer = tokenizer
+        self._known: dict[str, int] = {}
 
-def look(tokenizer: Any, texts: Iterable[str], usual: float | None) -> Look:
-    """Compares texts with those of training.
+    def a_word(self, texts: Sequence[str]) -> float | None:
+        """How many tokens a word of training's texts has; None where there are no words.
 
-    Args:
-      tokenizer: the encoder's.
-      texts: that are answered.
-      usual: `pieces_a_word` of training; None: nothing is known.
-    """
-    if usual is None:
-        return Look()
-    some = _some(list(_long(texts)), _MOST_LOOKED_AT)
-    counts = _counts(tokenizer, some)
-    strange = [
-        count > _TIMES * usual * len(words) for count, words in zip(counts, some, strict=True)
-    ]
-    return Look(len(some), sum(strange))
+        Args:
+          texts: of the training split; of many, some.
+        """
+        read = [words for text in _some(texts, _MOST_LEARNT) if (words := _words(text))]
+        return sum(self._counts(read)) / sum(map(len, read)) if read else None
+
+    def look(self, texts: Iterable[str], usual: float | None) -> Look:
+        """Compares texts with those of training.
+
+        Args:
+          texts: that are answered.
+          usual: `a_word` of training; None: nothing is known.
+        """
+        if usual is None:
+            return Look()
+        some = _some(list(_long(texts)), _MOST_LOOKED_AT)
+        counts = self._counts(some)
+        strange = [
+            count > _TIMES * usual * len(words) for count, words in zip(counts, some, strict=True)
+        ]
+        return Look(len(some), sum(strange))
+
+    def _counts(self, texts: Sequence[Sequence[str]]) -> list[int]:
+        """The tokens of each text's words, which do not depend on those beside them."""
+        known = self._known
+        counts = {word: known.get(word, -1) for words in texts for word in words}
+        if new := [word for word, count in counts.items() if count < 0]:
+            asked = self._asked(new)
+            counts |= asked
+            if len(known) + len(asked) > _REMEMBERED:
+                known = self._known = {}  # another thread may be at the old one
+            known.update((word, asked[word]) for word in new if len(word) <= _LONGEST)
+        return [sum(counts[word] for word in words) for words in texts]
+
+    def _asked(self, words: Sequence[str]) -> dict[str, int]:
+        # Many a tokenizer has other tokens for words at a text's beginning, of which there are few.
+        texts = [_BEFORE, *(f"{_BEFORE} {word}" for word in words)]
+        # Else transformers says that one is too long for the encoder, which never reads it.
+        # Split as prompts are: the tokenizers library keeps that setting in the tokenizer, and a
+        # prompt that another thread encodes meanwhile would be read with it.
+        encoded = self._tokenizer(
+            texts, add_special_tokens=False, split_special_tokens=True, verbose=False
+        )
+        before, *all_of_them = map(len, encoded["input_ids"])
+        return {word: count - before for word, count in zip(words, all_of_them, strict=True)}
 
 
 def _long(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -132,17 +164,6 @@ def _is_word(text: str) -> bool:
 
 def _is_of_word(letter: str) -> bool:
     return letter.isalpha() or letter in "'\u2019" or unicodedata.category(letter)[0] == "M"
-
-
-def _counts(tokenizer: Any, texts: Sequence[Sequence[str]]) -> list[int]:
-    if not texts:
-        return []
-    joined = [" ".join(words) for words in texts]
-    # Else transformers says that one is too long for the encoder, which never reads it.
-    # Split as prompts are: the tokenizers library keeps that setting in the tokenizer, and a prompt
-    # that another thread encodes meanwhile would be read with it.
-    encoded = tokenizer(joined, add_special_tokens=False, split_special_tokens=True, verbose=False)
-    return list(map(len, encoded["input_ids"]))
 
 
 def _some(items: Sequence[_T], most: int) -> Sequence[_T]:

@@ -77,7 +77,7 @@ class Facts:
       annotated: where an utterance may have several labels, how many are annotated, by split.
       levels: by name of a coarser taxonomy, the group of each label, in their order.
       also: other corpora that stage one drew from, by name: how many utterances they have.
-      pieces: tokens a word of the training texts; see `pieces.look`.
+      pieces: tokens a word of the training texts; see `data.pieces`.
       adaptation: what `adapt` did last and found on held-out dialogues; its calibration error is
         None where probabilities were fitted anew since.
     """

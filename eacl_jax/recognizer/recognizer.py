@@ -16,7 +16,7 @@ from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
 from eacl_jax.data.inputs import read_dialogues, read_labels
-from eacl_jax.data.pieces import Look, look
+from eacl_jax.data.pieces import Look, Pieces
 from eacl_jax.data.prompts import (
     Example,
     OnLong,
@@ -109,6 +109,7 @@ class EmotionRecognizer:
         self._source: _Source | None = None
         self.facts, self.learnt = facts, learnt or Learnt()
         self.tokenizer, self.encoder_config = tokenizer, encoder_config
+        self._pieces = Pieces(tokenizer)
         self.prompts = PromptBuilder(
             tokenizer,
             settings.prompt,
@@ -610,7 +611,7 @@ class EmotionRecognizer:
     def look(self, texts: Iterable[str]) -> Look:
         """Whether texts may be in another language than those that the model was trained on."""
         usual = self.facts.pieces if self.facts and self.settings.reads_text else None
-        return look(self.tokenizer, texts, usual)
+        return self._pieces.look(texts, usual)
 
     def warn_of_language(self, texts: Iterable[str]) -> Look:
         """What `look` sees; logs it where that is worth a warning."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from eacl_jax import reports
 from eacl_jax.config import Stage
-from eacl_jax.data.pieces import pieces_a_word
+from eacl_jax.data.pieces import Pieces
 from eacl_jax.dialogue import Dialogue, utterances_of
 from eacl_jax.model.abstention import LabelSets
 from eacl_jax.model.decisions import SeveralAnswering
@@ -208,7 +208,7 @@ def _facts(experiment: Experiment, results: Results, trained: list[Dialogue]) ->
         },
         results,
         also={each.corpus.name: len(each.examples) for each in experiment.others},
-        pieces=pieces_a_word(experiment.tokenizer, [each.text for each in utterances_of(trained)]),
+        pieces=Pieces(experiment.tokenizer).a_word([each.text for each in utterances_of(trained)]),
     )
 
 
