@@ -275,7 +275,10 @@ def _similar_alike(show: _Figures, rows: Sequence[Row], number: str) -> str:
                 ).strip(),
             )
         )
-    return _pair(shown) + (sections.similar_table(rows) if rows[0].similar else "")
+    # Not side by side: half a page is too narrow for the first.
+    return "".join(_pair([each]) for each in shown) + (
+        sections.similar_table(rows) if rows[0].similar else ""
+    )
 
 
 def _unanswered(rows: Sequence[Row]) -> str:
