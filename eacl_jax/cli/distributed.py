@@ -91,6 +91,7 @@ def joined(given: str) -> Iterator[None]:
     ended: SystemExit | typer.Exit | None = None
     try:
         try:
+            _check_number()
             yield
         except (SystemExit, typer.Exit) as error:
             ended = error
@@ -169,6 +170,20 @@ def _join(wanted: Address | str) -> bool:
             " processes, or give --distributed=off to run alone."
         ) from error
     return True
+
+
+def _check_number() -> None:
+    """Makes sure that all were told of equally many processes: JAX lets in who was told of more.
+
+    Raises:
+      CommonError: says who was told what.
+    """
+    from eacl_jax.training import processes
+
+    try:
+        processes.check_equal({})
+    except processes.CommonError as error:
+        raise processes.CommonError(f"--distributed: {error}") from error
 
 
 def _in_a_cluster() -> bool:

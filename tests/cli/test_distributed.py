@@ -148,6 +148,19 @@ with distributed.joined(wanted):
     assert text.count("seed: process 0 has 0, process 1 1") == 1
 
 
+def test_processes_that_were_told_different_numbers_do_not_begin():
+    script = f"""{JOIN}
+with distributed.joined(f"{{address}},{{number + index}},{{index}}"):
+    print("BEGUN")
+"""
+    ended = run_together(script, 2)
+    assert [status for status, _ in ended] == [2, 2], ended
+    text = ended[0][1] + ended[1][1]
+    assert "BEGUN" not in text
+    assert text.count("error: --distributed: the processes of this run were not given the") == 1
+    assert "  the number of processes: process 0 has 2, process 1 3\n" in text
+
+
 @pytest.mark.slow
 def test_processes_that_are_done_leave_together():
     script = f"""{JOIN}
