@@ -156,13 +156,18 @@ def _join(wanted: Address | str) -> bool:
 
     if wanted == AUTO and not _in_a_cluster():
         return False
-    try:
+
+    def initialize() -> None:
         if isinstance(wanted, tuple):
-            address, number, index = wanted
-            process.tell(f"process {index} of {number}, waiting for the others at {address}")
-            jax.distributed.initialize(address, number, index)
+            jax.distributed.initialize(*wanted)
         else:
             jax.distributed.initialize(local_device_ids=_devices_of_a_task())
+
+    if isinstance(wanted, tuple):
+        address, number, index = wanted
+        process.tell(f"process {index} of {number}, waiting for the others at {address}")
+    try:
+        process.stoppable(initialize, "while waiting for the other processes")
     except Exception as error:  # of JAX, or of the libraries by which it asks a cluster
         raise UserError(
             f"--distributed={given_of(wanted)}: the other processes cannot be reached:"

@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
 _FAILED = "failed"
 _NUMBER = "the number of processes"
-_LOOK = 1000  # milliseconds between two looks whether who is waited for has failed
+_LOOK = 1000  # milliseconds between two looks at signals, and whether who is waited for has failed
 T = TypeVar("T")
 
 
@@ -317,7 +317,8 @@ def _get(key: str, deadline: float) -> str | None:
     """The text under a key, once it is there; None where it is not in time."""
     while (wait := int((deadline - time.monotonic()) * 1000)) > 0:
         try:
-            return str(_client().blocking_key_value_get(key, min(wait, _LOOK) if _scope else wait))
+            # Never for long: Python handles signals between two waits only.
+            return str(_client().blocking_key_value_get(key, min(wait, _LOOK)))
         except jax.errors.JaxRuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
