@@ -35,6 +35,7 @@ from configs import dailydialog, meld, quickstart
 from eacl_jax.config import CORPORA as KNOWN
 from eacl_jax.config import Config, parse_argument, rules
 from eacl_jax.errors import UserError
+from eacl_jax.files import local
 from eacl_jax.files.records import build
 from eacl_jax.studies.settings import flat
 from eacl_jax.training.run_folder import read_config
@@ -208,7 +209,7 @@ def _of_run(given: Mapping[str, Any]) -> tuple[ConfigDict, dict[str, Settings]]:
             f"config argument: run={given['run']} gives the corpus and the settings; leave"
             f" {' and '.join(beside)} out."
         )
-    folder = Path(given["run"]).expanduser()
+    folder = local.expand(given["run"], "config argument: run")
     config = read_config(folder)
     corpus = config.data.corpus
     if corpus in SEVERAL or config.data.task == "multi":

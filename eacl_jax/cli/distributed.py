@@ -91,6 +91,7 @@ def joined(given: str) -> Iterator[None]:
     ended: SystemExit | typer.Exit | None = None
     try:
         try:
+            _check_number()
             yield
         except (SystemExit, typer.Exit) as error:
             ended = error
@@ -155,13 +156,18 @@ def _join(wanted: Address | str) -> bool:
 
     if wanted == AUTO and not _in_a_cluster():
         return False
-    try:
+
+    def initialize() -> None:
         if isinstance(wanted, tuple):
-            address, number, index = wanted
-            process.tell(f"process {index} of {number}, waiting for the others at {address}")
-            jax.distributed.initialize(address, number, index)
+            jax.distributed.initialize(*wanted)
         else:
             jax.distributed.initialize(local_device_ids=_devices_of_a_task())
+
+    if isinstance(wanted, tuple):
+        address, number, index = wanted
+        process.tell(f"process {index} of {number}, waiting for the others at {address}")
+    try:
+        process.stoppable(initialize, "while waiting for the other processes")
     except Exception as error:  # of JAX, or of the libraries by which it asks a cluster
         raise UserError(
             f"--distributed={given_of(wanted)}: the other processes cannot be reached:"
@@ -169,6 +175,20 @@ def _join(wanted: Address | str) -> bool:
             " processes, or give --distributed=off to run alone."
         ) from error
     return True
+
+
+def _check_number() -> None:
+    """Makes sure that all were told of equally many processes: JAX lets in who was told of more.
+
+    Raises:
+      CommonError: says who was told what.
+    """
+    from eacl_jax.training import processes
+
+    try:
+        processes.check_equal({})
+    except processes.CommonError as error:
+        raise processes.CommonError(f"--distributed: {error}") from error
 
 
 def _in_a_cluster() -> bool:

@@ -176,7 +176,7 @@ def find_sounds(given: Path | None) -> Path | None:
     """The folder of `--sounds`. Raises `UserError` where it is none."""
     if given is None:
         return None
-    folder = local.here(given, "--sounds", wanted=())
+    folder = local.expand(given, "--sounds")
     if not folder.is_dir():
         raise UserError(f"--sounds: {given} is no folder; name the one that holds the sound files.")
     return folder

@@ -13,6 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -179,12 +180,41 @@ def ending_at_once(where: str) -> Iterator[None]:
     Args:
       where: completes `stopped by SIGTERM`, as `before the service was up`.
     """
-    with handling(
-        lambda number, _: _exit_now(
-            number, None, f"stopped by {signal.Signals(number).name} {where}."
-        )
-    ):
+    with handling(lambda number, _: _exit_now(number, None, _stopped(number, where))):
         yield
+
+
+def stoppable(do: Callable[[], None], where: str) -> None:
+    """Calls `do`, which may wait outside of Python, where no signal is handled: a signal to stop
+    ends the process at once, as `ending_at_once` says.
+
+    It is called in another thread while this one waits for signals. Who handles them stays as it
+    is, so that `do` may have them handled otherwise from then on.
+
+    Args:
+      do: what to call; its exceptions are raised here.
+      where: completes `stopped by SIGTERM`.
+    """
+    ended: Future[None] = Future()
+
+    def call() -> None:
+        try:
+            do()
+        except BaseException as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    try:
+        threading.Thread(target=call, name="stoppable", daemon=True).start()
+        ended.result()
+    except KeyboardInterrupt:
+        number = _received[-1] if _received else signal.SIGINT
+        _exit_now(number, None, _stopped(number, where))
+
+
+def _stopped(number: int, where: str) -> str:
+    return f"stopped by {signal.Signals(number).name} {where}."
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

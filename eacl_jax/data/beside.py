@@ -20,6 +20,7 @@ from eacl_jax.features.modality import (
     known_frames,
 )
 from eacl_jax.features.unlike import filled_up, see, unlike
+from eacl_jax.files import local
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,7 @@ def listener(modalities: Modalities, folder: Path) -> Callable[[Utterance, str],
     from eacl_jax.features.sound.heard import Sounds, check_audio, within
 
     made_by = makers(modalities)
+    folder = local.expand(folder, "sounds")
     sounds = Sounds(folder, made_by)
 
     def listened(utterance: Utterance, where: str) -> Utterance:

@@ -2,10 +2,11 @@
 written stands at the address soon after.
 
 Files are put whole, again when they have grown. A checkpoint counts by an object that is put last
-and lists the others; the one before goes when the new one is whole; `results.json` comes after all
-else. So whatever moment a machine is lost at, another goes on from what is at the address. There
-are no locks in a store: the run that began last has the address, and the one before it notices, and
-stops.
+and lists the others; while it is put or taken away another one says so; the one before goes when
+the new one is whole; `results.json` comes after all else. So whatever moment a machine is lost at,
+another goes on from what is at the address. Checkpoints that have neither mark were put there by
+somebody else, and are refused. There are no locks in a store: the run that began last has the
+address, and the one before it notices, and stops.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -34,9 +35,11 @@ log = logging.getLogger(__name__)
 
 _CHECKPOINTS = "checkpoints"
 _WHOLE = "whole.json"  # of a checkpoint: the sizes of its other objects, by name
+_UNFINISHED = "unfinished.json"  # of a checkpoint that a run puts there or takes away
 _USER = ".user.json"
 _TOKEN = ".token"  # in the folder here: as which claim it was written
 _SENDING = ".sending"  # in the folder here: links to what is being put there
+_MARKS = (f"/{_WHOLE}", f"/{_UNFINISHED}")
 _EVERY = 15.0  # seconds between two looks at what was written
 _AGAIN = (2.0, 10.0)  # seconds before what could not be put at the end is tried again
 
@@ -78,8 +81,8 @@ class Mirror:
         """Fetches what a run needs to go on.
 
         Raises:
-          UserError: what is there is no run's, it cannot be had, or another process of this machine
-            is at it.
+          UserError: what is there is no run's, it cannot be had, nobody knows whether it is whole,
+            or another process of this machine is at it.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -185,7 +188,7 @@ class Mirror:
             return
         self._claim = {"token": token.read_text(), "user": ""}
         if self._their_claim().get("token") == self._claim["token"]:
-            self._steps = self._whole_there(stores.objects(self.address))
+            self._look()
             if not self._pass(remove=False):
                 raise UserError(
                     f"{self.folder}: another program changed what an earlier run had left there;"
@@ -193,7 +196,7 @@ class Mirror:
                 )
 
     def _fetch(self) -> None:
-        there = stores.objects(self.address)
+        there = self._look()
         if "" in there:
             raise UserError(f"workdir {self.address} is an object; name a folder.")
         there = {name: found for name, found in there.items() if name[0] != "."}
@@ -202,8 +205,6 @@ class Mirror:
                 f"workdir {self.address} holds files but no {CONFIG}, so it is not a run's folder;"
                 " name an empty or new one."
             )
-        self._steps = self._whole_there(there)
-        self._begun = {step for name in there if (step := _step_of(name))} - self._steps
         wanted = {name for name in there if "/" not in name}
         if RESULTS in there:  # what stands there need not be fetched to be known of
             for folder in {name.partition("/")[0] for name in there if "/" in name}:
@@ -212,7 +213,7 @@ class Mirror:
             wanted |= {
                 name
                 for name in there
-                if _step_of(name) in self._steps and not name.endswith(f"/{_WHOLE}")
+                if _step_of(name) in self._steps and not name.endswith(_MARKS)
             }
         stores.fetch(self.address, wanted, self.folder)
         for name in wanted:
@@ -223,15 +224,41 @@ class Mirror:
                 )
         self._sent = dict(self._files())
 
+    def _look(self) -> dict[str, stores.Object]:
+        """What is at the address; notes which checkpoints are whole, and which a run has begun.
+
+        Raises:
+          UserError: a run could go on there, but of a checkpoint it is not known which it is. On a
+            disk it gets its name when it is whole; a program that copies a folder to a store puts
+            its parts under that name one by one.
+        """
+        there = stores.objects(self.address)
+        steps = {step for name in there if (step := _step_of(name))}
+        self._steps = self._whole_there(there)
+        unknown = {
+            step
+            for step in steps - self._steps
+            if step[1].isdecimal() and _at(*step, _UNFINISHED) not in there
+        }
+        self._begun = steps - self._steps - unknown
+        if unknown and CONFIG in there and RESULTS not in there:
+            raise UserError(
+                f"{self.address}: no run has marked"
+                f" {', '.join(_at(*step) for step in _in_order(unknown))} whole, as where a folder"
+                " was copied there, so whether all of it is there cannot be known; copy the run to"
+                " a folder on a disk and go on there, name another address to begin anew, or delete"
+                " what is not marked."
+            )
+        return there
+
     def _whole_there(self, there: Mapping[str, stores.Object]) -> set[Step]:
         """The checkpoints at the address all of whose objects are there."""
         whole = set()
         for step in {step for name in there if (step := _step_of(name))}:
-            prefix = f"{_CHECKPOINTS}/{'/'.join(step)}"
-            if f"{prefix}/{_WHOLE}" not in there:
+            if (mark := _at(*step, _WHOLE)) not in there:
                 continue
-            sizes = json.loads(stores.read_bytes(f"{self.address}/{prefix}/{_WHOLE}") or b"{}")
-            found = {name: there.get(f"{prefix}/{name}") for name in sizes}
+            sizes = json.loads(stores.read_bytes(f"{self.address}/{mark}") or b"{}")
+            found = {name: there.get(_at(*step, name)) for name in sizes}
             if all(each is not None and each.size == sizes[name] for name, each in found.items()):
                 whole.add(step)
         return whole
@@ -262,7 +289,7 @@ class Mirror:
             # First what steps there are: the rows that go with them are then written already.
             steps = set(self._whole_steps())
             files = {name: state for name, state in self._files() if self._sent.get(name) != state}
-            new = sorted(steps - self._steps, key=lambda step: (step[0], int(step[1])))
+            new = _in_order(steps - self._steps)
             old = (self._steps | self._begun) - steps if remove else set()
             if not (files or new or old):
                 return True
@@ -301,6 +328,10 @@ class Mirror:
                 f" ({claim.get('user', 'unknown')}), so this one stops; nothing more of it is put"
                 " there."
             )
+            # What it was putting there stays in part, even if the other has tidied up meanwhile.
+            with contextlib.suppress(UserError):
+                for step in self._begun:
+                    self._begin(step)
             raise UserError(self.taken)
 
     def _send(self, name: str, state: tuple[int, int]) -> bool:
@@ -331,8 +362,8 @@ class Mirror:
                 f"{self.named(source)} cannot be put there, as it cannot be copied to"
                 f" {links.parent}: {error}"
             ) from error
-        prefix = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
-        self._begun.add(step)
+        prefix = f"{self.address}/{_at(*step)}"
+        self._begin(step)
         sizes = {}
         for file in sorted(path for path in links.rglob("*") if path.is_file()):
             name = file.relative_to(links).as_posix()
@@ -342,14 +373,22 @@ class Mirror:
         stores.write_bytes(f"{prefix}/{_WHOLE}", json.dumps(sizes).encode())
         self._begun.discard(step)
         self._steps.add(step)
+        stores.remove(prefix, [_UNFINISHED])
         shutil.rmtree(links, ignore_errors=True)
         return True
 
     def _remove_step(self, step: Step) -> None:
-        prefix = f"{self.address}/{_CHECKPOINTS}/{'/'.join(step)}"
-        stores.remove(prefix, [_WHOLE, *stores.objects(prefix)])
+        prefix = f"{self.address}/{_at(*step)}"
+        self._begin(step)
+        others = stores.objects(prefix).keys() - {_WHOLE, _UNFINISHED}
+        stores.remove(prefix, [_WHOLE, *others, _UNFINISHED])
         self._steps.discard(step)
         self._begun.discard(step)
+
+    def _begin(self, step: Step) -> None:
+        """Marks a checkpoint there as one that may lack something."""
+        self._begun.add(step)
+        stores.write_bytes(f"{self.address}/{_at(*step, _UNFINISHED)}", b"{}")
 
     def _whole_steps(self) -> Iterator[Step]:
         """Checkpoints here: orbax gives them their names when they are whole, and takes them away
@@ -437,6 +476,17 @@ def _link_or_copy(source: str, target: str) -> None:
         raise
     except OSError:  # a disk without links
         shutil.copy2(source, target)
+
+
+def _at(*parts: str) -> str:
+    """The name of an object of a checkpoint, or of the folder that it is: stage, step, and what
+    follows.
+    """
+    return "/".join((_CHECKPOINTS, *parts))
+
+
+def _in_order(steps: Iterable[Step]) -> list[Step]:
+    return sorted(steps, key=lambda step: (step[0], int(step[1])))
 
 
 def _step_of(name: str) -> Step | None:

@@ -32,7 +32,8 @@ Those that are dead are noticed otherwise."""
 _ANSWER_SECONDS = 30.0  # seconds more for the answer than for the question
 _FOLDER = "eacl_jax"
 _FAILED = "failed"
-_LOOK = 1000  # milliseconds between two looks whether who is waited for has failed
+_NUMBER = "the number of processes"
+_LOOK = 1000  # milliseconds between two looks at signals, and whether who is waited for has failed
 T = TypeVar("T")
 
 
@@ -217,7 +218,7 @@ def all_ready(name: str, do: Callable[[], T]) -> T:
 
 
 def check_equal(what: Mapping[str, str]) -> None:
-    """Makes sure that all processes bring the same.
+    """Makes sure that all processes bring the same, and know of equally many.
 
     Args:
       what: a text for each thing, by the words that tell a person what it is.
@@ -225,7 +226,7 @@ def check_equal(what: Mapping[str, str]) -> None:
     Raises:
       CommonError: names each thing that differs, and who differs from process 0 in it.
     """
-    first, *others = agree("given", dict(what))
+    first, *others = agree("given", {_NUMBER: str(count()), **what})
     lines = []
     for name in {**first, **{key: None for other in others for key in other}}:
         apart = [
@@ -316,7 +317,8 @@ def _get(key: str, deadline: float) -> str | None:
     """The text under a key, once it is there; None where it is not in time."""
     while (wait := int((deadline - time.monotonic()) * 1000)) > 0:
         try:
-            return str(_client().blocking_key_value_get(key, min(wait, _LOOK) if _scope else wait))
+            # Never for long: Python handles signals between two waits only.
+            return str(_client().blocking_key_value_get(key, min(wait, _LOOK)))
         except jax.errors.JaxRuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise

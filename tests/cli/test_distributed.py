@@ -1,5 +1,8 @@
 """`--distributed`: what it takes, and that all processes end when one does."""
 
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -7,6 +10,8 @@ import pytest
 from eacl_jax.cli import distributed
 from eacl_jax.errors import UserError
 from tests.stubs.agreeing import run_together
+from tests.stubs.cluster import free_port
+from tests.stubs.root import ROOT
 
 JOIN = """
 import sys, time
@@ -148,6 +153,19 @@ with distributed.joined(wanted):
     assert text.count("seed: process 0 has 0, process 1 1") == 1
 
 
+def test_processes_that_were_told_different_numbers_do_not_begin():
+    script = f"""{JOIN}
+with distributed.joined(f"{{address}},{{number + index}},{{index}}"):
+    print("BEGUN")
+"""
+    ended = run_together(script, 2)
+    assert [status for status, _ in ended] == [2, 2], ended
+    text = ended[0][1] + ended[1][1]
+    assert "BEGUN" not in text
+    assert text.count("error: --distributed: the processes of this run were not given the") == 1
+    assert "  the number of processes: process 0 has 2, process 1 3\n" in text
+
+
 @pytest.mark.slow
 def test_processes_that_are_done_leave_together():
     script = f"""{JOIN}
@@ -157,6 +175,52 @@ print("DONE")
 """
     for status, text in run_together(script, 2):
         assert (status, text.splitlines()[-1]) == (0, "DONE")
+
+
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize(
+    ("number", "index"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 0)]
+)
+def test_one_that_waits_for_the_others_can_be_stopped(number, index):
+    script = f"""
+from eacl_jax.cli import distributed, process
+def command():
+    with distributed.joined("localhost:{free_port()},2,{index}"):
+        print("BEGUN")
+process.run(command)
+"""
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "waiting for the others at localhost" in waiting.stderr.readline()
+        time.sleep(1)
+        waiting.send_signal(number)
+        _, text = waiting.communicate(timeout=10)
+    finally:
+        waiting.kill()
+    assert (waiting.returncode, text) == (
+        128 + number,
+        f"stopped by {signal.Signals(number).name} while waiting for the other processes.\n",
+    )
+
+
+def test_ctrl_c_to_one_that_waits_for_an_answer_ends_all():
+    script = f"""{JOIN}
+import os, signal, threading
+from eacl_jax.training import processes
+with distributed.joined(wanted):
+    if index == 0:
+        time.sleep(60)
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    print("WAITS AT", time.time())
+    processes.barrier("door")
+"""
+    ended = run_together(script, 2)
+    now = time.time()
+    assert [status for status, _ in ended] == [2, 130], ended
+    assert now - float(ended[1][1].split("WAITS AT")[1].split()[0]) < 15
+    assert ended[0][1].rstrip().endswith("): stopped.")
 
 
 def test_nobody_there_is_an_error_with_advice(monkeypatch):

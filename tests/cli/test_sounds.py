@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from eacl_jax.bulk import predict as loop
+from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from tests.cli.test_features import TEXT, predict, probabilities
 from tests.stubs import sounds
@@ -96,6 +98,18 @@ def test_an_input_that_names_no_sound_is_told(eacl, hearing, clips, tmp_path):
     lines.write_text(named.replace('"b/0.wav"', '{"data": "b/0.wav"}'))
     done = predict(eacl, hearing, lines, tmp_path / "o.jsonl", "--sounds", clips, "--restart")
     assert "chats.jsonl line 2: its 'audio' must be the path of a sound file" in done.errors
+
+
+def test_sounds_at_an_address_are_refused(eacl, hearing, clips, tmp_path):
+    there = "is in an object store; here only a path on a disk can be used."
+    stores.send(clips / "a" / "0.wav", "memory://clips/a/0.wav")
+    done = predict(
+        eacl, hearing, as_jsonl(tmp_path), tmp_path / "o.jsonl", "--sounds", "memory://clips"
+    )
+    assert (done.status, f"--sounds: memory://clips {there}" in done.errors) == (2, True)
+    chat = [{"text": TEXT, "audio": "a/0.wav"}]
+    with pytest.raises(UserError, match=f"^sounds: memory://clips {there}"):
+        EmotionRecognizer.from_pretrained(hearing).predict(chat, sounds="memory://clips")
 
 
 @pytest.mark.slow

@@ -93,7 +93,8 @@ def test_stopped_and_gone_on_with_elsewhere_it_is_the_same_run(
     assert "results.json" not in stores.objects(ADDRESS)
     # Another machine; and what was being put there when this one was lost.
     monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "other"))
-    stores.write_bytes(f"{ADDRESS}/checkpoints/stage_one/999/state/manifest.ocdbt", b"half")
+    for name in ("unfinished.json", "state/manifest.ocdbt"):
+        stores.write_bytes(f"{ADDRESS}/checkpoints/stage_one/999/{name}", b"half")
     assert "going on from step" in train(config)
     check_same(finished)
 

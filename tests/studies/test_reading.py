@@ -550,6 +550,7 @@ def test_a_study_of_what_a_run_was_trained_on(tmp_path):
         ("run={}", {"named_corpora": True}, {}, "the study n is of corpora or a recipe of its own"),
         ("run={}", {}, {"task": "multi"}, "an utterance of the run .*chats may have several label"),
         ("run={}/model", {}, {}, "holds no config.json: it is not a run's folder"),
+        ("run=s3://b/run", {}, {}, "argument: run: s3://b/run is in an object store; here only a"),
     ],
 )
 def test_studies_that_take_no_run(tmp_path, argument, changes, data, expected):

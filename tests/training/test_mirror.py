@@ -272,6 +272,105 @@ def test_one_that_lost_its_address_while_sending_marks_nothing_whole(begun, monk
     assert steps(begun.address) == set()
 
 
+def test_what_one_that_lost_its_address_left_stops_nobody(begun, tmp_path, monkeypatch):
+    write_step(begun, 20)
+    send = stores.send
+
+    def and_lose(file, address):
+        # Another takes the address and tidies up, while this one sends.
+        stores.remove(begun.address, [n for n in stores.objects(begun.address) if "/20/" in n])
+        stores.write_bytes(f"{begun.address}/.user.json", b'{"token": "other"}')
+        send(file, address)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stores, "send", and_lose)
+        with pytest.raises(UserError, match="has taken this address"):
+            begun.flush()
+    assert [name for name in stores.objects(begun.address) if "/20/" in name]
+    stores.write_bytes(f"{begun.address}/config.json", b"{}")
+    late = Mirror(begun.address, tmp_path / "runs" / "two", lambda: None)
+    late.open()
+    late.claim()
+    late.flush()
+    assert not [name for name in stores.objects(begun.address) if "/20/" in name]
+    late.close(flush=True)
+
+
+def put_folder(address, *steps, names=("config.json", "metrics.jsonl")):
+    """As a program does that copies a begun run's folder."""
+    for step in steps:
+        names = (*names, *(f"checkpoints/stage_one/{step}/{name}" for name in ("a", "d/b")))
+    for name in names:
+        stores.write_bytes(f"{address}/{name}", b"{}")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_begun_run_that_was_copied_there_is_refused_and_stays(begun, tmp_path, own):
+    if own:  # a run of the address has gone on there before
+        write_step(begun, 5)
+        begun.flush()
+    put_folder(begun.address, 6, 12)
+    before = stores.objects(begun.address)
+    late = Mirror(begun.address, tmp_path / "runs" / "two", lambda: None)
+    with pytest.raises(
+        UserError,
+        match=r"no run has marked checkpoints/stage_one/6, checkpoints/stage_one/12 whole, as where"
+        r" a folder was copied there.*copy the run to a folder on a disk and go on there",
+    ):
+        late.open()
+    assert stores.objects(begun.address) == before
+    # Without them, as its user may say, it begins anew or goes on from its own.
+    stores.remove(begun.address, [n for n in before if "/6/" in n or "/12/" in n])
+    late.open()
+    assert late._steps == ({("stage_one", "5")} if own else set())
+    late.close(flush=False)
+
+
+def test_a_complete_run_that_was_copied_there_is_one(address, tmp_path):
+    put_folder(address, 12, names=("config.json", "results.json"))
+    one = Mirror(address, tmp_path / "runs" / "one", lambda: None)
+    one.open()
+    assert (one.folder / "results.json").exists()
+    one.close(flush=True)
+    assert len([name for name in stores.objects(address) if "/12/" in name]) == 2
+
+
+def test_what_no_disk_would_take_for_a_checkpoint_stops_nobody(address, tmp_path):
+    put_folder(address, "12.orbax-checkpoint-tmp-7", f"{ASIDE}/6")
+    one = Mirror(address, tmp_path / "runs" / "one", lambda: None)
+    one.open()
+    one.close(flush=False)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_one_that_is_killed_while_it_takes_away_a_checkpoint_stops_nobody(
+    begun, tmp_path, monkeypatch, after
+):
+    write_step(begun, 20)
+    begun.flush()
+    write_step(begun, 30)
+    delete_step(begun, 20)
+    remove = stores.remove
+
+    def in_part(address, names):
+        names = list(names)
+        remove(address, names if "/20" not in address else names[:after])
+        if "/20" in address:
+            raise UserError("killed.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stores, "remove", in_part)
+        with pytest.raises(UserError, match="killed"):
+            begun._pass()
+    late = Mirror(begun.address, tmp_path / "runs" / "two", lambda: None)
+    late.open()
+    assert late._steps == {("stage_one", "30")}
+    late.claim()
+    late.flush()
+    assert not [name for name in stores.objects(begun.address) if "/20/" in name]
+    late.close(flush=True)
+
+
 def test_an_object_is_no_folder(address, tmp_path):
     stores.write_bytes(address, b"1")
     with pytest.raises(UserError, match=f"workdir {address} is an object; name a folder"):
