@@ -156,6 +156,7 @@ def _study(
         if processes.agree(_ENDED, None)[0]:
             raise typer.Exit(2)
         return
+    cells.check_there(workdir)
     more = None if search is None else searching.write(search, workdir)
     table, page, unread = outcome.write_results(checked, workdir, more)
     typer.echo(f"\n{tables.markdown(table)}\npage     {page}")

@@ -373,6 +373,24 @@ def test_pruned_and_killed_before_it_stopped_it_stays_pruned(call):
 
 
 @pytest.mark.slow
+def test_a_folder_that_is_moved_ends_it(call):
+    """Nothing is begun anew under the old name; where the folder is now the search goes on."""
+    moved, search = call.folder.with_name("moved"), make_search(trials=2)
+
+    def step(config, number):
+        if not moved.exists():
+            call.folder.rename(moved)
+
+    call.train.step = step
+    with pytest.raises(UserError, match=r"search: study\.config\.json is no longer there"):
+        call(search)
+    assert len(call.train.calls) == 1
+    assert not (call.folder / cells.CLAIMS).exists()
+    again = Calls(moved)
+    assert len(again(search)) == 2
+    assert "waiting" not in again.printed
+
+
 def test_another_searchs_folder_is_refused(call):
     call(make_search(trials=2))
     space = {**SPACE, "loss.temperature": {"low": 0.02, "high": 1.0, "log": True}}
