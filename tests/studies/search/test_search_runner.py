@@ -426,6 +426,41 @@ def test_a_damaged_trial_is_named(call):
             call(make_search(trials=2))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": {"loss.temperature": 7.0}},
+        {"settings": {"loss.temperature": "x"}},
+        {"settings": {"loss.temperature": True}},
+        {"settings": {"stage_two.epochs": 2.5}},
+        {"settings": {"loss.form": "up"}},
+        {"value": None},
+        {"value": "x"},
+        {"epochs": {"1": None}},
+    ],
+)
+def test_a_trial_that_is_none_of_the_search_is_damaged(tmp_path, changes):
+    search = make_search()
+    good = Trial(1, search.start, {1: 40.0}, TrialState.COMPLETE, 50.0)
+    trials.write_trial(tmp_path, good)
+    assert trials.read_trial(search, tmp_path, 1) == good
+    changed = json.loads(trials.file_of(tmp_path, 1).read_text())
+    for name, value in changes.items():
+        changed[name] = {**changed[name], **value} if isinstance(value, dict) else value
+    trials.file_of(tmp_path, 1).write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=r"1\.json is damaged .* to run the trial anew"):
+        trials.read_trial(search, tmp_path, 1)
+
+
+def test_trials_of_a_search_that_is_not_known_are_refused(tmp_path):
+    search = make_search()
+    trials.register(search, tmp_path)
+    trials.write_trial(tmp_path, Trial(0, search.start))
+    (tmp_path / trials.CONFIG).unlink()
+    with pytest.raises(UserError, match=r"holds trials but no search\.config\.json"):
+        trials.register(search, tmp_path)
+
+
 NOWHERE = Path("nowhere")
 
 
