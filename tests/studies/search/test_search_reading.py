@@ -118,7 +118,7 @@ def test_encoders_and_teachers_among_the_choices_must_be_there(tmp_path):
     values = make_values(base=base, search=space, trials=2)
     with pytest.raises(UserError) as error:
         read_search(values, load=no_corpus, identify=identify)
-    head, encoder, teacher = str(error.value).splitlines()
+    _, encoder, teacher = str(error.value).splitlines()
     assert encoder == "  search, 'encoder.path', 'c/d': there is no encoder c/d."
     assert teacher.startswith("  search, 'distil.teachers', (")
     assert str(tmp_path / "gone") in teacher.partition("): ")[2]
