@@ -81,6 +81,12 @@ def tell_trials(search: Search, workdir: Path) -> bool:
     return bool(again)
 
 
+def tell_command(search: Search, workdir: Path) -> None:
+    """Prints how the model of what was found is trained."""
+    if command := outcome.train_command(trials.read_trials(search, workdir), workdir):
+        typer.echo(f"To train the best trial's model, which no trial keeps:\n  {command}")
+
+
 def _to_try_again(search: Search, found: Sequence[trials.Trial]) -> list[trials.Trial]:
     """Trials that failed, and that a call of the command runs again."""
     return [
@@ -100,4 +106,5 @@ def write(search: Search, workdir: Path) -> "Callable[[Gallery], str]":
     found = trials.read_trials(search, workdir)
     importance = suggest.importances(search, found)
     trials.write_search(search, workdir, found, importance)
-    return lambda gallery: page.search_section(gallery, search, found, importance)
+    command = outcome.train_command(found, workdir)
+    return lambda gallery: page.search_section(gallery, search, found, importance, command)
