@@ -372,7 +372,6 @@ def test_pruned_and_killed_before_it_stopped_it_stays_pruned(call):
     assert not left.exists()
 
 
-@pytest.mark.slow
 def test_a_folder_that_is_moved_ends_it(call):
     """Nothing is begun anew under the old name; where the folder is now the search goes on."""
     moved, search = call.folder.with_name("moved"), make_search(trials=2)
@@ -391,6 +390,7 @@ def test_a_folder_that_is_moved_ends_it(call):
     assert "waiting" not in again.printed
 
 
+@pytest.mark.slow
 def test_another_searchs_folder_is_refused(call):
     call(make_search(trials=2))
     space = {**SPACE, "loss.temperature": {"low": 0.02, "high": 1.0, "log": True}}
