@@ -174,7 +174,7 @@ def check_there(workdir: Path) -> None:
         raise UserError(
             f"workdir {workdir}: {STUDY} is no longer there, as where a folder is moved or deleted"
             f" while a command works in it. Move the folder back,{left} or run the same command"
-            " with its new place as --workdir."
+            " with its new place as workdir."
         ) from error
 
 

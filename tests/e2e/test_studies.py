@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.cli import configuration
+from eacl_jax.cli.searching import train_command
 from eacl_jax.studies import outcome, reading, runner
 from eacl_jax.studies.definition import ALWAYS, Study
-from eacl_jax.studies.search.outcome import conclude, train_command
+from eacl_jax.studies.search.outcome import conclude
 from eacl_jax.studies.search.reading import read_search
 from eacl_jax.studies.search.runner import run_search
 from eacl_jax.studies.search.trials import best

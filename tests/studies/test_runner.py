@@ -270,7 +270,7 @@ def test_a_folder_that_is_moved_ends_it(call, end):
                 raise end
 
     call.train.step = step
-    with pytest.raises(UserError, match="new place as --workdir") as error:
+    with pytest.raises(UserError, match="new place as workdir") as error:
         call(study)
     assert str(error.value).startswith(f"workdir {call.folder}: study.config.json is no longer")
     assert call.train.calls == [("v0", 0)]

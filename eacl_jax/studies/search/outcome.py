@@ -1,7 +1,6 @@
 """What a search found, as a study of two variants, and what has to be known of it."""
 
 import dataclasses
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from eacl_jax.studies.search import trials as files
 from eacl_jax.studies.search.definition import BASE, FIRST, Search
 from eacl_jax.studies.search.reading import found_study
 from eacl_jax.studies.search.trials import Trial
-from eacl_jax.training.run_folder import CONFIG, RESULTS
+from eacl_jax.training.run_folder import RESULTS
 
 
 def conclude(search: Search, trials: Sequence[Trial], workdir: Path, **options: object) -> Study:
@@ -39,17 +38,6 @@ def variant_of(trial: Trial) -> str:
     may find something else, whose runs are then others.
     """
     return f"found (trial {trial.number})"
-
-
-def train_command(trials: Sequence[Trial], workdir: Path) -> str:
-    """The command that trains the best trial's run again, and keeps its model; empty where the
-    trial's folder does not tell its configuration any more.
-    """
-    top = files.best(trials)
-    if top is None or not (config := files.folder_of(workdir, top.number) / CONFIG).exists():
-        return ""
-    model = shlex.quote(f"{workdir}-trial-{top.number}")
-    return f"eacl train --config={shlex.quote(str(config))} --workdir={model}"
 
 
 def notes(search: Search, trials: Sequence[Trial]) -> list[str]:
