@@ -1,19 +1,23 @@
 """`--config=FILE` and its overrides, from a command line to a checked configuration."""
 
 import ast
+import functools
 import re
 import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from eacl_jax.config import Config
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -23,15 +27,16 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
 
     Args:
       name: `FILE[:ARGUMENT]`. The file may import what stands beside it as its folder's modules, as
-        `configs.base`, and in a checkout of this project `configs.base` from wherever it lies.
+        `configs.base`, and in a checkout of this project `configs.base` from wherever it lies. Or a
+        run's `config.json`: that run's configuration, in which what nothing read may stand.
       overrides: `--config.SETTING=VALUE`.
 
     Raises:
       UserError: the file is missing, its values cannot be used, or something else than overrides is
         given.
     """
-    holder = _load(name, "config", overrides)
-    return Config.from_mapping(_value(holder, "--config"))
+    value = _value(_load(name, "config", overrides), "--config")
+    return Config.from_record(value) if _is_record(name) else Config.from_mapping(value)
 
 
 def load_study(name: str) -> Any:
@@ -84,11 +89,14 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
         sys.path.append(str(_CHECKOUT))
     arguments = ["eacl", f"--{flag}={name}", *overrides]
     values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file(
-        flag, None, "", lock_config=True, flag_values=values, sys_argv=arguments
-    )
+    if flag == "config" and _is_record(name):
+        del arguments[1]
+        define = functools.partial(config_flags.DEFINE_config_dict, flag, _record(name))
+    else:
+        define = functools.partial(config_flags.DEFINE_config_file, flag, None)
     problem = "the command line cannot be used:"
     try:
+        holder = define(lock_config=True, flag_values=values, sys_argv=arguments)
         rest = values(arguments)[1:]
     except UserError as error:
         raise UserError(f"{problem} {error}") from error
@@ -114,6 +122,26 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
         if isinstance(values[name], flags.MultiFlag):
             _check_several(name, values[name].value or (), overrides)
     return holder
+
+
+def _is_record(name: str) -> bool:
+    """Whether a configuration's name is that of a run's `config.json`."""
+    return name.partition(":")[0].endswith(".json")
+
+
+def _record(name: str) -> "ConfigDict":
+    """What a run's `config.json` holds. Raises `UserError` where it cannot be used."""
+    from ml_collections import ConfigDict
+
+    from eacl_jax.training import run_folder
+
+    file, colon, argument = name.partition(":")
+    if colon:
+        raise UserError(
+            f"--config: {file} is a run's configuration and takes no argument, got {argument!r};"
+            " change its settings by --config.SETTING=VALUE."
+        )
+    return ConfigDict(run_folder.read_config_file(Path(file)).to_dict())
 
 
 def _check_several(name: str, value: Sequence[Any], overrides: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORTER = "<frozen importlib._bootstrap>"
 
 _received: list[int] = []
+_last_words = ["stopped."]
 
 
 def run(command: Callable[[], int | None]) -> NoReturn:
@@ -213,6 +214,18 @@ def stoppable(do: Callable[[], None], where: str) -> None:
         _exit_now(number, None, _stopped(number, where))
 
 
+@contextlib.contextmanager
+def last_words(words: str) -> Iterator[None]:
+    """What is said if a signal ends the process at once, in the middle of an import, while the
+    block runs: else that it stopped.
+    """
+    _last_words.append(words)
+    try:
+        yield
+    finally:
+        _last_words.pop()
+
+
 def _stopped(number: int, where: str) -> str:
     return f"stopped by {signal.Signals(number).name} {where}."
 
@@ -221,7 +234,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     while frame is not None:
         if frame.f_code.co_filename == _IMPORTER:
-            _exit_now(number, None)
+            _exit_now(number, None, _last_words[-1])
         frame = frame.f_back
     raise KeyboardInterrupt
 

@@ -1,5 +1,6 @@
 """`eacl study` of a file with `search`."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from eacl_jax.studies.definition import Study
 from eacl_jax.studies.search import outcome, reading, runner, suggest, trials
 from eacl_jax.studies.search.definition import Search, shown_value
 from eacl_jax.training.loop import StopRequest
+from eacl_jax.training.run_folder import CONFIG
 
 if TYPE_CHECKING:
     from eacl_jax.reports.gallery import Gallery
@@ -81,6 +83,23 @@ def tell_trials(search: Search, workdir: Path) -> bool:
     return bool(again)
 
 
+def tell_command(search: Search, workdir: Path) -> None:
+    """Prints how the model of what was found is trained."""
+    if command := train_command(trials.read_trials(search, workdir), workdir):
+        typer.echo(f"To train the best trial's model, which no trial keeps:\n  {command}")
+
+
+def train_command(found: Sequence[trials.Trial], workdir: Path) -> str:
+    """The command that trains the best trial's run again, and keeps its model; empty where the
+    trial's folder does not tell its configuration any more.
+    """
+    top = trials.best(found)
+    if top is None or not (config := trials.folder_of(workdir, top.number) / CONFIG).exists():
+        return ""
+    model = shlex.quote(f"{workdir}-trial-{top.number}")
+    return f"eacl train --config={shlex.quote(str(config))} --workdir={model}"
+
+
 def _to_try_again(search: Search, found: Sequence[trials.Trial]) -> list[trials.Trial]:
     """Trials that failed, and that a call of the command runs again."""
     return [
@@ -100,4 +119,5 @@ def write(search: Search, workdir: Path) -> "Callable[[Gallery], str]":
     found = trials.read_trials(search, workdir)
     importance = suggest.importances(search, found)
     trials.write_search(search, workdir, found, importance)
-    return lambda gallery: page.search_section(gallery, search, found, importance)
+    command = train_command(found, workdir)
+    return lambda gallery: page.search_section(gallery, search, found, importance, command)

@@ -1,8 +1,9 @@
 """`eacl study`: many runs, one table."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,7 +98,6 @@ def _study(
     from eacl_jax.cli.workers import Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
     from eacl_jax.training import processes
-    from eacl_jax.training.loop import Interrupted
 
     workdir = local.expand(workdir, "--workdir")
     search = None
@@ -128,36 +128,28 @@ def _study(
     if processes.is_main():
         since = claims.file_time(workdir / cells.CLAIMS) if mine is None else float(mine)
     workers = Workers(0 if mine else jobs - 1, since, told)
-    try:
-        with together.asking(workers), workers:
-            if search is not None:
-                checked = searching.run(search, workdir, workers, since, announce=mine is None)
-            done = runner.run_study(
-                checked,
-                workdir,
-                only=only,
-                seeds=numbers,
-                stop=workers,
-                since=since,
-                announce=mine is None,
-            )
-    except Interrupted as stopped:
-        if not processes.is_main():
-            raise typer.Exit(128 + stopped.number) from None
-        _say_stopped(f"{stopped} before all was done; the state is saved.", mine is None)
-        raise typer.Exit(128 + stopped.number) from None
-    except KeyboardInterrupt:  # between two runs, or at once
-        if processes.is_main():
-            _say_stopped("stopped before all was done; what was saved is kept.", mine is None)
-        raise typer.Exit(128 + signal.SIGINT) from None
+    with _stopping(asked=mine is None), together.asking(workers), workers:
+        if search is not None:
+            checked = searching.run(search, workdir, workers, since, announce=mine is None)
+        done = runner.run_study(
+            checked,
+            workdir,
+            only=only,
+            seeds=numbers,
+            stop=workers,
+            since=since,
+            announce=mine is None,
+        )
     if mine:
         return
     if not processes.is_main():
         if processes.agree(_ENDED, None)[0]:
             raise typer.Exit(2)
         return
-    more = None if search is None else searching.write(search, workdir)
-    table, page, unread = outcome.write_results(checked, workdir, more)
+    cells.check_there(workdir)
+    with _stopping(asked=True):
+        more = None if search is None else searching.write(search, workdir)
+        table, page, unread = outcome.write_results(checked, workdir, more)
     typer.echo(f"\n{tables.markdown(table)}\npage     {page}")
     damaged = {cell: failure for cell, failure in unread.items() if cell in done.complete}
     complete = len(done.complete) - len(damaged)
@@ -167,7 +159,10 @@ def _study(
     )
     for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
-    retried = search is not None and searching.tell_trials(search, workdir)
+    retried = False
+    if search is not None:
+        retried = searching.tell_trials(search, workdir)
+        searching.tell_command(search, workdir)
     unfinished = bool(done.failed or damaged or retried)
     processes.agree(_ENDED, unfinished)
     if unfinished:
@@ -178,12 +173,32 @@ def _study(
         raise typer.Exit(2)
 
 
-def _say_stopped(words: str, asked: bool) -> None:
-    """What has become of a study that ends early, and to whoever asked for it how it goes on."""
+@contextlib.contextmanager
+def _stopping(*, asked: bool) -> Iterator[None]:
+    """Where the block is stopped, ends the command with what has become of the study.
+
+    Args:
+      asked: whether this process was asked for it, which then also says how it goes on.
+    """
+    from eacl_jax.cli import process
     from eacl_jax.cli.train import this_command
+    from eacl_jax.training import processes
+    from eacl_jax.training.loop import Interrupted
 
     again = f" To go on from there, run the same command again:\n  {this_command()}"
-    typer.echo(f"{words}{again if asked else ''}")
+    again = again if asked else ""
+    kept = f"stopped before all was done; what was saved is kept.{again}"
+    try:
+        with process.last_words(kept):
+            yield
+    except Interrupted as stopped:
+        if processes.is_main():
+            typer.echo(f"{stopped} before all was done; the state is saved.{again}")
+        raise typer.Exit(128 + stopped.number) from None
+    except KeyboardInterrupt:  # between two runs, or at once
+        if processes.is_main():
+            typer.echo(kept)
+        raise typer.Exit(128 + signal.SIGINT) from None
 
 
 def _parse_seeds(given: str) -> list[int] | None:

@@ -31,7 +31,10 @@ def train(
         str,
         typer.Option(
             metavar="FILE[:ARGUMENT]",
-            help="A file of configs/, as configs/meld.py; configs/base.py lists arguments.",
+            help=(
+                "A file of configs/, as configs/meld.py; configs/base.py lists arguments. Or a"
+                " run's config.json, to train that again."
+            ),
             is_eager=True,  # `_list_settings` reads it
         ),
     ],

@@ -224,6 +224,15 @@ def error_number(error: BaseException) -> int:
     return int(found[1]) if found else 0
 
 
+def size_words(size: float) -> str:
+    """Bytes for a person: "1.5 kB"."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
 def disk_problem(error: BaseException | None, folder: Path) -> str:
     """What the operating system reported of a file, in this error or one behind it.
 

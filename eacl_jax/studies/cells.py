@@ -161,6 +161,23 @@ def check(study: Study, workdir: Path) -> None:
     _merged(study, workdir)
 
 
+def check_there(workdir: Path) -> None:
+    """Sees that a folder that is worked in is still the study's.
+
+    Raises:
+      UserError: it was moved or deleted.
+    """
+    try:
+        (workdir / STUDY).stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        left = " in place of what was written there since," if workdir.exists() else ""
+        raise UserError(
+            f"workdir {workdir}: {STUDY} is no longer there, as where a folder is moved or deleted"
+            f" while a command works in it. Move the folder back,{left} or run the same command"
+            " with its new place as workdir."
+        ) from error
+
+
 def register(study: Study, workdir: Path) -> None:
     """Makes the folder this study's, or adds what is new in the study to it.
 

@@ -7,6 +7,9 @@ To claim is to make the next number, which the file system lets one process do a
 that a claim has expired can never put aside the claim of who was faster, as a rename could. A claim
 is given back by renaming it to `3.free`.
 
+A claim is a claim only under the name, and in the file, that it was made as: it holds nothing in a
+copy of the folder, and a process whose folder was moved away has lost its claims.
+
 While it lasts a thread touches the file, and looks whether there is a higher number. A claim that
 was not touched for longer than the expiry may be taken over; one of a process of this machine as
 soon as that is dead, and not before. Ages are measured by the clock of the file system.
@@ -21,8 +24,11 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+from eacl_jax.errors import UserError
+from eacl_jax.files import local
 
 EXPIRY = 60.0
 """Seconds."""
@@ -40,6 +46,8 @@ class Claimant:
       started: when the process began, in clock ticks since the machine did; numbers of processes
         are used again. None where that is not known.
       since: when it claimed, for a person.
+      file: the number by which the file system knows the claim's file; None of claims that an
+        earlier version made.
     """
 
     host: str
@@ -47,29 +55,39 @@ class Claimant:
     process: int
     started: int | None
     since: str
+    file: int | None = None
 
     @property
     def words(self) -> str:
         """For a person: "process 12 on lab3, since ..."."""
+        if not self.host:
+            return (
+                "a process that is not known, for its claim is empty or damaged, and counts no more"
+                f" once it is {EXPIRY:.0f} seconds old"
+            )
         return f"process {self.process} on {self.host}, since {self.since}"
 
     @classmethod
-    def this(cls) -> "Claimant":
-        """This process."""
+    def this(cls, file: int | None = None) -> "Claimant":
+        """This process, with the number of its claim's file."""
         return cls(
             host=socket.gethostname(),
             machine=_machine(),
             process=os.getpid(),
             started=_started(os.getpid()),
             since=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+            file=file,
         )
+
+
+_UNKNOWN = Claimant(host="", machine="", process=0, started=None, since="")
 
 
 class Claim:
     """A cell that is this process' to run, until `give_back`, `close` or another takes it over.
 
     Attributes:
-      lost: whether another has taken it over.
+      lost: whether another has taken it over, or its folder is gone.
     """
 
     def __init__(
@@ -79,7 +97,7 @@ class Claim:
         file: the claim's.
         stream: opened for writing.
         beat: seconds between two touches.
-        on_lost: called once, in another thread, when the claim is found taken over.
+        on_lost: called once, in another thread, when the claim is found lost.
         """
         self.lost = False
         self._file, self._stream, self._on_lost = file, stream, on_lost
@@ -93,7 +111,8 @@ class Claim:
             # Not by name, under which there may be another's file.
             os.utime(self._stream)
         try:
-            taken = _highest(self._file.parent) != (int(self._file.name), False)
+            highest = _highest(self._file.parent)
+            taken = highest != (int(self._file.name), False) or not self._is_there()
         except OSError:
             taken = False  # the disk is not to be read for a while; nothing is known
         if taken and not self.lost:
@@ -110,7 +129,7 @@ class Claim:
 
     def close(self) -> None:
         """Removes all claims of the cell, which is complete; not where another has it now."""
-        if not self._end() or self.lost:
+        if not self._end():
             return
         shutil.rmtree(self._file.parent, ignore_errors=True)
         with contextlib.suppress(OSError):  # the next is not empty
@@ -118,14 +137,27 @@ class Claim:
                 folder.rmdir()
 
     def _end(self) -> bool:
-        """Stops touching; returns whether there is a claim to give back."""
+        """Stops touching; returns whether there is a claim of this process to give back."""
         if self._ended.is_set():
             return False
         self._ended.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
+        with contextlib.suppress(OSError):
+            if not self._is_there():
+                # Where the folder was moved the claim went along, and this process may live on.
+                self.lost = True
+                os.ftruncate(self._stream, 0)
+                os.utime(self._stream, (0, 0))
         os.close(self._stream)
-        return True
+        return not self.lost
+
+    def _is_there(self) -> bool:
+        """Whether the claim's name is still its file's: not where the folder was moved away."""
+        try:
+            return self._file.stat().st_ino == os.fstat(self._stream).st_ino
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _keep(self, beat: float) -> None:
         while not self._ended.wait(beat):
@@ -138,7 +170,7 @@ class Claims:
 
     def __init__(self, folder: Path, *, expiry: float = EXPIRY) -> None:
         """Args:
-        folder: made when something is claimed.
+        folder: made in the study's, when something is claimed.
         expiry: seconds without a touch after which a claim of another machine counts no more; the
           same for all processes.
         """
@@ -153,24 +185,34 @@ class Claims:
         Args:
           name: the cell's, a relative path.
           on_lost: see `Claim`.
+
+        Raises:
+          UserError: it cannot be written, as where the disk is full.
         """
         folder = self._folder / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            number, free = _highest(folder)
-            if number and not free and self._alive(folder / str(number)):
-                return None
-            file = folder / str(number + 1)
-            stream = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            with _explained(self._folder):
+                # Not with those above: what was moved away is not to be begun anew.
+                self._folder.mkdir(exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
+                number, free = _highest(folder)
+                if number and not free and self._alive(folder / str(number)):
+                    return None
+                file = folder / str(number + 1)
+                stream = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except (FileExistsError, FileNotFoundError):  # another was faster, or has completed it
             return None
         try:
-            os.write(stream, json.dumps(dataclasses.asdict(Claimant.this())).encode())
-            # Where the folder was removed in between, because the cell is complete, numbers begin
-            # anew.
-            first = _highest(folder) == (number + 1, False)
+            with _explained(self._folder):
+                _write(stream)
+                # Where the folder was removed in between, because the cell is complete, numbers
+                # begin anew.
+                first = _highest(folder) == (number + 1, False)
         except BaseException:
             os.close(stream)
+            # Empty, others would wait for it until it is old.
+            with contextlib.suppress(OSError):
+                file.unlink()
             raise
         if not first:
             os.close(stream)
@@ -187,7 +229,7 @@ class Claims:
             return None
         if not number or free or not self._alive(folder / str(number)):
             return None
-        return _read(folder / str(number)) or Claimant("?", "", 0, None, "just now")
+        return _read(folder / str(number)) or _UNKNOWN
 
     def claimants(self, names: Iterable[str]) -> list[Claimant]:
         """Who is running any of the cells, each process once."""
@@ -198,19 +240,24 @@ class Claims:
         """Whether there are files of claims on a cell, of whatever age."""
         return (self._folder / name).is_dir()
 
-    def now(self) -> float:
-        """The file system's time: that of a file which is made for it."""
-        return file_time(self._folder)
-
     def _alive(self, file: Path) -> bool:
         claimant = _read(file)
-        if claimant is not None and claimant.machine == _machine() and claimant.started is not None:
-            return _started(claimant.process) == claimant.started
         try:
-            now = self.now()
-        except OSError:  # of a folder that is only looked at
-            now = time.time()
-        try:
+            if (
+                claimant is not None
+                and claimant.machine == _machine()
+                and claimant.started is not None
+            ):
+                # A claim that came along in a copy of the folder is another file, and holds nothing
+                # here, although its process lives. Not told by the path, which is another where one
+                # folder is mounted twice; and asked on the claim's own machine alone, for another
+                # may number files otherwise.
+                mine = claimant.file in (None, file.stat().st_ino)
+                return mine and _started(claimant.process) == claimant.started
+            try:
+                now = file_time(self._folder)
+            except (OSError, UserError):  # of a folder that is only looked at
+                now = time.time()
             # One from later was written before the file system's clock was set back.
             return abs(now - file.stat().st_mtime) <= self._expiry
         except FileNotFoundError:
@@ -221,16 +268,42 @@ def file_time(folder: Path) -> float:
     """The time by the clock of the file system that a folder is on, in seconds as `st_mtime`.
 
     Machines' clocks differ; this one is the same for all that share the folder.
+
+    Args:
+      folder: made where it is missing, in one that is there.
+
+    Raises:
+      UserError: it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f".clock-{secrets.token_hex(6)}"
-    stream = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    with _explained(folder):
+        folder.mkdir(exist_ok=True)
+        file = folder / f".clock-{secrets.token_hex(6)}"
+        stream = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            os.write(stream, b".")
+            return os.fstat(stream).st_mtime
+        finally:
+            os.close(stream)
+            file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what the operating system says of a folder of claims into what to do about it."""
     try:
-        os.write(stream, b".")
-        return os.fstat(stream).st_mtime
-    finally:
-        os.close(stream)
-        file.unlink(missing_ok=True)
+        yield
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError as error:
+        problem = local.disk_problem(error, folder)
+        raise UserError(f"{problem}, and run the same command again.") from error
+
+
+def _write(stream: int) -> None:
+    """Writes who this process is into its claim, whole."""
+    text = json.dumps(dataclasses.asdict(Claimant.this(os.fstat(stream).st_ino))).encode()
+    while text:  # a disk that fills up may take a part
+        text = text[os.write(stream, text) :]
 
 
 def _highest(folder: Path) -> tuple[int, bool]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eacl_jax.dialogue import count, counted
 from eacl_jax.errors import UserError
+from eacl_jax.files.local import size_words
 from eacl_jax.studies import cells
 from eacl_jax.studies.definition import Cell
 from eacl_jax.training import cost
@@ -89,15 +90,8 @@ def disk(workdir: Path, *, running: int, kept: int, rest: int) -> str:
     free = shutil.disk_usage(workdir).free
     left = counted(rest, "that is left keeps", "that are left keep")
     line = (
-        f"disk     a run takes up to {_bytes(running)} while it goes on, and keeps {_bytes(kept)};"
-        f" the {left} about {_bytes(rest * kept)}; {_bytes(free)} are free"
+        f"disk     a run takes up to {size_words(running)} while it goes on, and keeps"
+        f" {size_words(kept)}; the {left} about {size_words(rest * kept)}; {size_words(free)} are"
+        " free"
     )
     return line + (" - not enough" if free < rest * kept + running else "")
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eacl_jax import corpora, encoders
-from eacl_jax.config import Config, DataConfig, EncoderConfig, Stage
+from eacl_jax.config import Config, DataConfig, EncoderConfig, RunConfig, Stage
 from eacl_jax.dialogue import Corpus
 from eacl_jax.errors import UserError
 from eacl_jax.studies.definition import ALWAYS, Cell, Side, Study
@@ -419,14 +419,18 @@ class _Reader:
 
 def _equal_variants(cells: Sequence[Cell]) -> list[str]:
     """Notes of variants that are the same run on a corpus."""
-    first: dict[tuple[str, Config], str] = {}
+    first: dict[tuple[str, Config], Cell] = {}
     notes = []
     for cell in cells:
         if cell.seed == cells[0].seed:
-            other = first.setdefault((cell.corpus, cell.config), cell.variant)
-            if other != cell.variant:
+            counting = dataclasses.replace(cell.config, run=RunConfig())
+            other = first.setdefault((cell.corpus, counting), cell)
+            if other.variant != cell.variant:
+                but = (
+                    "" if other.config == cell.config else " but for run.*, which changes no score"
+                )
                 notes.append(
-                    f"On corpus {cell.corpus!r} the variants {other!r} and {cell.variant!r} have"
-                    " the same settings: their runs are equal."
+                    f"On corpus {cell.corpus!r} the variants {other.variant!r} and"
+                    f" {cell.variant!r} have the same settings{but}: their runs are equal."
                 )
     return notes

@@ -83,8 +83,8 @@ def run_study(
       announce: whether to say first what is run.
 
     Raises:
-      UserError: the folder is not this study's, or nothing is selected. What is wrong with one cell
-        is in the outcome.
+      UserError: the folder is not this study's, or no longer there, or nothing is selected. What is
+        wrong with one cell is in the outcome.
       loop.Interrupted: it was asked to stop.
       LateError: of several processes some failed and others did not.
     """
@@ -208,6 +208,7 @@ class _Runner:
         while rest := self._rest():
             if self._stop.requested:
                 raise Interrupted(self._stop.number)
+            cells.check_there(self._workdir)
             if (taken := self._take(rest)) is None:
                 self._wait(rest)
             else:
@@ -295,12 +296,14 @@ class _Runner:
         except processes.LateError:
             raise
         except Interrupted:
+            cells.check_there(self._workdir)
             if self._stop.requested or processes.count() > 1:
                 raise Interrupted(self._stop.number) from None
             self._say(f"{named(cell)}: another process has taken this run over")
             return
         except Exception as error:
             self._sharing.forget()  # memory may be what there was too little of
+            cells.check_there(self._workdir)
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 self._busy[cell] = time.monotonic() + self._poll
             elif claim.check():
@@ -310,6 +313,7 @@ class _Runner:
                 if not self._settled(cell):  # not even that could be written
                     raise
             return
+        cells.check_there(self._workdir)
         self._last = cell
         if begun:
             self._pace.skip(cell)

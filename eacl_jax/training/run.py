@@ -394,7 +394,7 @@ def _write_given(experiment: Experiment, workdir: Path, given: Mapping[str, Any]
     free = shutil.disk_usage(workdir).free
     if not (workdir / "checkpoints").exists() and free < needed:
         raise UserError(
-            f"workdir {workdir}: {free / 1e9:.2f} GB are free on the disk where it is written, and"
-            f" the run's checkpoints need up to {needed / 1e9:.2f} GB."
+            f"workdir {workdir}: {local.size_words(free)} are free on the disk where it is written,"
+            f" and the run's checkpoints need up to {local.size_words(needed)}."
         )
     run_folder.write_inputs(workdir, experiment.config, given)

@@ -155,9 +155,18 @@ def read_config(workdir: Path) -> Config:
     Raises:
       UserError: there is none, or it cannot be read.
     """
-    file = workdir / CONFIG
-    if not file.exists():
+    if not (workdir / CONFIG).exists():
         raise UserError(f"{workdir} holds no {CONFIG}: it is not a run's folder.")
+    return read_config_file(workdir / CONFIG)
+
+
+def read_config_file(file: Path) -> Config:
+    """The configuration in a run's `config.json`, wherever it lies now.
+
+    Raises:
+      UserError: it cannot be read, or is another file.
+    """
+    workdir = file.parent
     found = read_json(file, "restore it, or delete the folder and train again")
     if "format" in found and (workdir.parent / CONFIG).exists():
         raise UserError(f"{workdir} is a model's folder; name that of its run, {workdir.parent}.")

@@ -1,6 +1,7 @@
 """`eacl` itself, and the subcommands that do what launch scripts do."""
 
 import ast
+import dataclasses
 import json
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ from typer.core import TyperOption
 
 from eacl_jax.cli.configuration import parse_config
 from eacl_jax.config import Config
+from eacl_jax.errors import UserError
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.training import evaluation, run, run_folder
 from eacl_jax.training.loop import Interrupted, StopRequest
@@ -185,6 +187,32 @@ def test_settings_are_listed_as_they_are_given(eacl, tmp_path):
         meld.partition("=")[2], ()
     )
     assert b"\n--config.data.corpus=smalltalk\n" in eacl("train", "--helpfull").output
+
+
+def test_a_runs_configuration_is_taken_as_it_is_but_for_what_is_named(tmp_path):
+    """Also where something in it is read by nothing, as in a search's trials."""
+    settings = Config().to_dict()
+    settings["stage_one"] |= {"soup_of": "best", "rates": ("predictor/.*=2",)}
+    settings["data"]["max_dialogues"] = 3
+    run_folder.write_inputs(tmp_path, Config.from_mapping(settings, varied=True), {})
+    file = str(tmp_path / run_folder.CONFIG)
+    found = run_folder.read_config(tmp_path)
+    assert parse_config(file, ()) == found
+    assert found.stage_one.soup_of == "best"
+    changed = parse_config(file, ["--config.seed=7", "--config.stage_one.rates=('.*=1',)"])
+    stage_one = dataclasses.replace(found.stage_one, rates=(".*=1",))
+    assert changed == dataclasses.replace(found, seed=7, stage_one=stage_one)
+    with pytest.raises(UserError, match=r"takes no argument, got 'seed=1'; change its settings by"):
+        parse_config(f"{file}:seed=1", ())
+    with pytest.raises(UserError, match=r"there is no setting .*nonsense"):
+        parse_config(file, ["--config.nonsense=1"])
+    with pytest.raises(UserError, match=r"seed must be a whole number, got 'x'"):
+        parse_config(file, ["--config.seed=x"])
+    (tmp_path / run_folder.CONFIG).write_text("{")
+    with pytest.raises(UserError, match=r"config\.json"):
+        parse_config(file, ())
+    with pytest.raises(UserError, match=r"there is no file .*gone\.json"):
+        parse_config(str(tmp_path / "gone.json"), ())
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_trials_then_the_best_beside_the_base(study):
     page = (study.folder / "index.html").read_text()
     assert "<h2>The search" in page
     assert f"“{name}” is the best of 4 trials" in page
+    command = (
+        f"eacl train --config={study.folder}/trials/{found['best']}/config.json"
+        f" --workdir={study.folder}-trial-{found['best']}"
+    )
+    assert text.endswith(f"which no trial keeps:\n  {command}\n")
+    assert f"<pre>{command}</pre>" in page
     assert "chose nothing" in (study.folder / "tables.md").read_text()
     # Again: nothing is run. With more trials: those, and what they found.
     study.train.calls.clear()

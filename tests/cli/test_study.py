@@ -31,7 +31,7 @@ def run_study(*arguments, **options):
     logging.getLogger("eacl_jax.corpora.talk").warning("odd data")
     logging.getLogger("eacl_jax.training").warning("odd run")
     pause = 0.1 if WORKER in os.environ else {pause}
-    return whole(*arguments, train=Train(steps=4, pause=pause), load=lambda _: None, poll=0.05,
+    return whole(*arguments, train=Train(steps=4, pause=pause), load=lambda _: {load}, poll=0.05,
                  **options)
 runner.run_study = run_study
 from eacl_jax.cli.main import main
@@ -159,10 +159,10 @@ def test_a_mistake_in_the_file_is_reported_with_its_line(eacl, tmp_path, text, e
     assert done.errors.count("\n") == 1
 
 
-def start(file, workdir, *options, pause=0.1):
+def start(file, workdir, *options, pause=0.1, load="None"):
     """Begins the command in a process of its own; `pause` is seconds of its steps."""
     script = workdir.with_name("command.py")
-    script.write_text(SCRIPT.format(root=str(ROOT), pause=pause))
+    script.write_text(SCRIPT.format(root=str(ROOT), pause=pause, load=load))
     return subprocess.Popen(
         [sys.executable, str(script), str(file), f"--workdir={workdir}", *options],
         stdout=subprocess.PIPE,
@@ -178,6 +178,24 @@ def wait_for(path, process, pattern):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_stopped_in_an_import_it_says_how_it_goes_on(study_file, tmp_path):
+    """Where the process is ended at once, as while what loads a corpus or an encoder is imported."""
+    module = tmp_path / "long_import.py"
+    module.write_text(
+        "import pathlib, time; pathlib.Path(__file__ + '.begun').touch(); time.sleep(60)"
+    )
+    running = start(study_file, tmp_path / "study", load="__import__('long_import')")
+    wait_for(tmp_path, running, "long_import.py.begun")
+    running.send_signal(signal.SIGTERM)
+    output = running.communicate(timeout=60)[0]
+    assert running.returncode == 128 + signal.SIGTERM, output
+    assert (
+        "\nstopped before all was done; what was saved is kept. To go on from there, run" in output
+    )
+    assert "stopped.\n" not in output
 
 
 @pytest.mark.slow

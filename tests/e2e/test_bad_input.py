@@ -161,7 +161,11 @@ def test_too_little_disk(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)
     )
-    refused(toy, tmp_path, r"0\.00 GB are free on the disk")
+    refused(
+        toy,
+        tmp_path,
+        r"1\.0 kB are free on the disk where it is written, and .* need up to \d+\.\d [kM]B\.",
+    )
 
 
 @pytest.mark.slow

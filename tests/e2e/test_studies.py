@@ -5,15 +5,20 @@ person is left with.
 import csv
 import dataclasses
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 
 from eacl_jax.cli import configuration
+from eacl_jax.cli.searching import train_command
 from eacl_jax.studies import outcome, reading, runner
 from eacl_jax.studies.definition import ALWAYS, Study
 from eacl_jax.studies.search.outcome import conclude
 from eacl_jax.studies.search.reading import read_search
 from eacl_jax.studies.search.runner import run_search
+from eacl_jax.studies.search.trials import best
+from eacl_jax.training import run
 from tests.stubs.root import ROOT
 from tests.stubs.toys import make_encoder_folder
 
@@ -141,6 +146,12 @@ def test_a_search_from_its_file_to_its_page(encoder, tmp_path, capsys):
         assert trial.value == results["stage_two"]["dev"]["weighted_f1"]
         assert not (folder / "trials" / str(trial.number) / "checkpoints").exists()
     check(folder, conclude(search, found, folder), capsys)
+    # As the command that is told trains it.
+    *_, config, workdir = shlex.split(train_command(found, folder))
+    config, workdir = (each.partition("=")[2] for each in (config, workdir))
+    again = run.train(configuration.parse_config(config, ()), Path(workdir))
+    assert again.stage_two.dev.weighted_f1 == best(found).value
+    assert (Path(workdir) / "model").is_dir()
 
 
 @pytest.mark.long

@@ -1,7 +1,9 @@
 """Processes share cells: each is one's alone, and nobody's for long once its process is dead."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from eacl_jax.errors import UserError
 from eacl_jax.studies import cells
 from eacl_jax.studies.claims import Claims, file_time
 from tests.stubs.root import ROOT
@@ -136,6 +139,77 @@ def test_a_claim_is_touched_while_it_lasts(tmp_path):
         time.sleep(0.01)
     assert (tmp_path / NAME / "1").stat().st_mtime > first
     claim.give_back()
+
+
+def test_in_a_copy_of_the_folder_its_claims_hold_nothing(tmp_path):
+    """The process that they are of lives, and works in the folder that was copied."""
+    claim = Claims(tmp_path / "one").take(NAME)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    copy = Claims(tmp_path / "two")
+    assert copy.claimant(NAME) is None
+    assert copy.take(NAME) is not None
+    assert claim.check()
+
+
+def test_in_a_moved_folder_a_claim_lasts_until_it_is_given_back(tmp_path):
+    """Until then its process may write there, in the files that it has open."""
+    claim = Claims(tmp_path / "one").take(NAME)
+    (tmp_path / "one").rename(tmp_path / "two")
+    moved = Claims(tmp_path / "two")
+    assert moved.claimant(NAME).process == os.getpid()
+    claim.give_back()
+    assert moved.claimant(NAME) is None
+    assert moved.take(NAME) is not None
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize("end", ["give_back", "close"])
+def test_who_works_where_the_folder_was_is_left_alone(tmp_path, end):
+    claim = Claims(tmp_path / "one").take(NAME)
+    (tmp_path / "one").rename(tmp_path / "two")
+    other = Claims(tmp_path / "one").take(NAME)
+    assert not claim.check()
+    getattr(claim, end)()
+    assert other.check()
+
+
+def test_nothing_is_claimed_where_the_studys_folder_is_gone(tmp_path):
+    assert Claims(tmp_path / "gone" / cells.CLAIMS).take(NAME) is None
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("written", [b"", b'{"host"'])
+def test_a_claim_that_tells_nothing_says_how_long_it_counts(tmp_path, written):
+    (tmp_path / NAME).mkdir(parents=True)
+    (tmp_path / NAME / "1").write_bytes(written)
+    words = Claims(tmp_path).claimant(NAME).words
+    assert words.endswith(
+        "its claim is empty or damaged, and counts no more once it is 60 seconds old"
+    )
+
+
+@pytest.mark.parametrize("taken", [0, 9])
+def test_a_full_disk_is_reported_and_leaves_no_claim(tmp_path, monkeypatch, taken):
+    """The second time a part of the claim is written before the disk is full."""
+    calls = []
+
+    def write(stream, text):
+        calls.append(text)
+        if taken and len(calls) == 1:
+            return real(stream, text[:taken])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    real = os.write
+    monkeypatch.setattr(os, "write", write)
+    full = f"{tmp_path}: no space left on the disk; free some, and run the same command again."
+    with pytest.raises(UserError) as error:
+        Claims(tmp_path).take(NAME)
+    assert str(error.value) == full
+    with pytest.raises(UserError) as error:
+        file_time(tmp_path)
+    assert str(error.value) == full
+    monkeypatch.undo()
+    assert Claims(tmp_path).take(NAME) is not None
 
 
 @pytest.mark.slow

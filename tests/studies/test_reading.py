@@ -395,6 +395,14 @@ def test_equal_variants_are_noted():
     )
 
 
+def test_variants_that_differ_in_what_is_kept_alone_are_noted():
+    values = {"x": {}, "y": {"run.save_every": 7}, "z": {"run.save_every": 8, "loss.form": "out"}}
+    assert read(axes={"a": values}, comparisons=[]).notes[0] == (
+        "On corpus 'talk' the variants 'x' and 'y' have the same settings but for run.*, which"
+        " changes no score: their runs are equal."
+    )
+
+
 def test_a_setting_without_effect_in_a_variant_is_noted():
     axes = {"a": {"x": {}, "y": {"stage_one.soup": 2}}, "b": {"u": {"stage_one.soup_of": "best"}}}
     assert read(axes=axes, comparisons=[]).notes == (

@@ -94,6 +94,7 @@ def test_runs_that_share_stand_together_and_are_loaded_for_once(call):
 def test_processes_begin_with_variants_of_their_own(call):
     """What another is at is compiled there, and here only where nothing else is left."""
     study = make_study(variants=3, seeds=2)
+    call.folder.mkdir()
     claims = Claims(call.folder / cells.CLAIMS)
     theirs = [claims.take(f"talk/v{variant}/seed-0") for variant in (0, 2)]
 
@@ -255,6 +256,39 @@ def test_a_run_that_was_taken_over_stops_and_the_others_go_on(call):
     other.join()
     assert call.train.calls == [("v0", 0), ("v1", 0)]
     assert set(outcome.complete) == set(study.cells)
+
+
+@pytest.mark.parametrize("end", [None, RuntimeError("no such file")])
+def test_a_folder_that_is_moved_ends_it(call, end):
+    """Nothing is begun anew under the old name; where the folder is now the study goes on."""
+    study, moved = make_study(variants=2, seeds=1), call.folder.with_name("moved")
+
+    def step(config, number):
+        if not moved.exists():
+            call.folder.rename(moved)
+            if end is not None:
+                raise end
+
+    call.train.step = step
+    with pytest.raises(UserError, match="new place as workdir") as error:
+        call(study)
+    assert str(error.value).startswith(f"workdir {call.folder}: study.config.json is no longer")
+    assert call.train.calls == [("v0", 0)]
+    assert not (call.folder / cells.CLAIMS).exists()
+    again = Calls(moved)
+    assert set(again(study).complete) == set(study.cells)
+    assert "waiting" not in again.printed
+
+
+def test_a_folder_that_is_moved_ends_waiting(call, monkeypatch):
+    study, moved = make_study(variants=1, seeds=1), call.folder.with_name("moved")
+    cells.register(study, call.folder)
+    claim = Claims(call.folder / cells.CLAIMS).take(cells.name_of(study.cells[0]))
+    monkeypatch.setattr(time, "sleep", lambda _: moved.exists() or call.folder.rename(moved))
+    with pytest.raises(UserError, match="Move the folder back, or run the same command"):
+        call(study)
+    assert not call.folder.exists()
+    claim.give_back()
 
 
 def test_a_cell_that_was_completed_before_it_was_claimed_is_not_run(call, monkeypatch):

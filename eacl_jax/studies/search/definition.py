@@ -39,6 +39,18 @@ class Range:
         """How many values there are."""
         return self.high - self.low + 1 if self.whole else math.inf
 
+    def read(self, value: Any) -> Any:
+        """A value as JSON gives it back.
+
+        Raises:
+          ValueError: it is no such number, or outside the range.
+        """
+        kinds = int if self.whole else int | float
+        good = isinstance(value, kinds) and not isinstance(value, bool)
+        if not good or not self.low <= value <= self.high:
+            raise ValueError(f"{value!r:.80} is not among {self.words}")
+        return value
+
     def rounded(self, value: float) -> float:
         """A value of the range that a person can read: four digits of it, or, where the range is
         narrow, as many as tell some 10,000 of its values apart.
@@ -81,6 +93,14 @@ class Choices:
           ValueError: it is none of them.
         """
         return [json.dumps(each) for each in self.values].index(json.dumps(value))
+
+    def read(self, value: Any) -> Any:
+        """The value that JSON gives back as this.
+
+        Raises:
+          ValueError: it is none of them.
+        """
+        return self.values[self.index(value)]
 
     def to_json(self) -> dict[str, Any]:
         """As `search.json` has it."""

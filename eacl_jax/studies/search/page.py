@@ -15,13 +15,18 @@ from eacl_jax.studies.search.trials import Trial, TrialState, best, count_words,
 
 
 def search_section(
-    gallery: Gallery, search: Search, trials: Sequence[Trial], importance: Mapping[str, float]
+    gallery: Gallery,
+    search: Search,
+    trials: Sequence[Trial],
+    importance: Mapping[str, float],
+    command: str = "",
 ) -> str:
     """HTML: which settings were searched, trial by trial, and what mattered.
 
     Args:
       trials: that have ended; one is complete.
       importance: by setting, see `suggest.importances`; may be empty.
+      command: that trains the best trial's model; may be empty.
     """
     drawn = drawn_words(search.measure_words, title(search.measure))
     shown = [
@@ -66,6 +71,7 @@ def search_section(
     ]
     return (
         f"<h2>The search</h2>{_intro(search, trials)}{_bounds(search, trials)}"
+        f"{_command(command)}"
         f'<div class="pair">{"".join(shown)}</div><h3 class="part">Setting by setting</h3>'
         f'<div class="pair">{"".join(by_setting)}</div>{_table(search, trials)}'
     )
@@ -97,6 +103,15 @@ def _bounds(search: Search, trials: Sequence[Trial]) -> str:
         '<th scope="col">searched</th><th scope="col" class="number">base</th>'
         f'<th scope="col" class="number">best: trial {top.number}</th></tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _command(command: str) -> str:
+    if not command:
+        return ""
+    return (
+        "<p>Trials keep no model. The best trial’s is trained by this command, in the folder where"
+        f' the study’s was given:</p><div class="scroll"><pre>{escape(command)}</pre></div>'
     )
 
 

@@ -24,10 +24,13 @@ from eacl_jax.studies.search.definition import (
     completed,
 )
 from eacl_jax.studies.settings import Settings, combined
+from eacl_jax.training import teachers
 
 FIELDS = ("search", "trials", "startup", "trial_seed")
 _HEAD = "the study cannot be run:"
 _NOT_OURS = ("axes", "comparisons")
+# What is printed and kept changes no score.
+_INDIFFERENT = "run"
 # What dev is, and how it is scored, must be the same for all trials.
 _FIXED = ("data", "evaluation", "compat")
 # Range's keys.
@@ -131,6 +134,7 @@ class _Reader:
             )
         settings = config.to_dict()
         start: Settings = {}
+        self._identify = identify
         checked = [self._checked(each, settings, start) for each in space]
         found = tuple(each for each in checked if each is not None)
         # Of settings with mistakes it is not known how many ways there are.
@@ -178,6 +182,11 @@ class _Reader:
         elif setting == "seed":
             self.problems.append(
                 f"{named}: a seed is not found but drawn; `trial_seed` sets the trials'."
+            )
+        elif group == _INDIFFERENT:
+            self.problems.append(
+                f"{named}: {group}.* says what is printed and kept, and changes no score, so that"
+                " no trial would be better; take it out of the search."
             )
         elif group in _FIXED:
             self.problems.append(
@@ -252,6 +261,9 @@ class _Reader:
                 self._outside(named, base)
                 return None
             start[given.setting] = given.values[configs.index(now)]
+            for value, config in zip(given.values, configs, strict=True):
+                assert config is not None  # else there was a problem
+                self._check_there(f"{named}, {value!r:.80}", config, now)
             return given
         if not _is_number(base):
             self.problems.append(f'{named}: {base!r:.80} is no number; give {{"choices": [...]}}.')
@@ -263,6 +275,16 @@ class _Reader:
         whole = isinstance(base, int)
         low, high = (int(end) if whole else float(end) for end in (given.low, given.high))
         return Range(given.setting, low, high, given.log, whole)
+
+    def _check_there(self, named: str, config: Config, base: Config) -> None:
+        """Notes where a choice's encoder or teachers, if they are not the base's, cannot be had."""
+        try:
+            if config.encoder != base.encoder:
+                self._identify(config.encoder)
+            if config.distil.teachers != base.distil.teachers:
+                teachers.identify(config.distil.teachers)
+        except UserError as error:
+            self.problems.append(f"{named}: {error}")
 
     def _outside(self, named: str, base: Any) -> None:
         self.problems.append(

@@ -63,8 +63,8 @@ def run_search(
       All trials, by number.
 
     Raises:
-      UserError: the folder is not this search's, many trials one after the other failed, or none is
-        complete.
+      UserError: the folder is not this search's, or no longer there, many trials one after the
+        other failed, or none is complete.
       loop.Interrupted: it was asked to stop; the state is saved.
     """
     workdir = local.expand(workdir, "workdir")
@@ -133,6 +133,7 @@ class _Searcher:
         while rest := self._rest():
             if self._stop.requested:
                 raise Interrupted(self._stop.number)
+            cells.check_there(self._workdir)
             if (taken := self._take(rest)) is None:
                 self._wait(rest)
             else:
@@ -245,6 +246,7 @@ class _Searcher:
                 watch=watched,
             )
         except Interrupted:
+            cells.check_there(self._workdir)
             if watched.trial.state is TrialState.PRUNED:
                 self._end(watched.trial, claim, begun)
             elif self._stop.requested:
@@ -254,6 +256,7 @@ class _Searcher:
         except Exception as error:
             loaded = None
             self._sharing.forget()  # memory may be what there was too little of
+            cells.check_there(self._workdir)
             if isinstance(error, UserError) and isinstance(error.__cause__, Timeout):
                 time.sleep(self._poll)  # its folder is in use without a claim
                 return
@@ -265,6 +268,7 @@ class _Searcher:
             )
             self._fail(watched.trial, claim, begun, error, for_good)
         else:
+            cells.check_there(self._workdir)
             value = getattr(results.stage_two.dev, self._search.measure)
             ended = dataclasses.replace(watched.trial, state=TrialState.COMPLETE, value=value)
             self._end(ended, claim, begun)

@@ -16,11 +16,12 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.records import read_json
-from eacl_jax.studies.search.definition import FIRST, Choices, Search
+from eacl_jax.studies.search.definition import FIRST, Search
 from eacl_jax.studies.settings import Settings
 
 CONFIG, FILE, FOLDER = "search.config.json", "search.json", "trials"
@@ -97,7 +98,7 @@ def read_trial(search: Search, workdir: Path, number: int) -> Trial | None:
     """A trial by its file; None where there is none.
 
     Raises:
-      UserError: the file is damaged.
+      UserError: the file is damaged, or its settings are none of the search.
     """
     file = file_of(workdir, number)
     if not file.exists():
@@ -107,17 +108,18 @@ def read_trial(search: Search, workdir: Path, number: int) -> Trial | None:
         if found.pop("format") != _TRIAL_FORMAT or found["number"] != number:
             raise ValueError("another format or number")
         settings = found.pop("settings")
+        epochs = {int(epoch): _score(score) for epoch, score in found["epochs"].items()}
+        state, value = TrialState(found["state"]), found["value"]
+        if value is not None or state is TrialState.COMPLETE:
+            _score(value)
         return Trial(
             **{
                 **found,
                 "settings": {
-                    each.setting: each.values[each.index(settings[each.setting])]
-                    if isinstance(each, Choices)
-                    else settings[each.setting]
-                    for each in search.space
+                    each.setting: each.read(settings[each.setting]) for each in search.space
                 },
-                "epochs": {int(epoch): score for epoch, score in found["epochs"].items()},
-                "state": TrialState(found["state"]),
+                "epochs": epochs,
+                "state": state,
             }
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -125,6 +127,13 @@ def read_trial(search: Search, workdir: Path, number: int) -> Trial | None:
             f"{file} is damaged or of another version; delete it and the folder beside it to run"
             " the trial anew."
         ) from error
+
+
+def _score(value: Any) -> Any:
+    """A score as JSON gives it back. Raises `ValueError` where it is no number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.80} is no score")
+    return value
 
 
 def read_trials(search: Search, workdir: Path) -> tuple[Trial, ...]:
@@ -170,10 +179,15 @@ def check(search: Search, workdir: Path) -> None:
     """Refuses a folder of another search; writes nothing.
 
     Raises:
-      UserError: says in what they differ.
+      UserError: says in what they differ; or there are trials, and not what they were of.
     """
     file = workdir / CONFIG
     if not file.exists():
+        if any((workdir / FOLDER).glob("*.json")):
+            raise UserError(
+                f"workdir {workdir} holds trials but no {CONFIG}, which says of which search they"
+                " are; restore it, or name another folder."
+            )
         return
     there = read_json(file, "restore it, or name another folder")
     if there.pop("format", None) != _FORMAT or not isinstance(there.get("space"), dict):

@@ -103,6 +103,27 @@ def test_another_encoder_need_not_have_the_bases_files():
     }
 
 
+def test_encoders_and_teachers_among_the_choices_must_be_there(tmp_path):
+    def identify(encoder):
+        if encoder.path == "c/d":
+            raise UserError("there is no encoder c/d.")
+        return {"config": "1"}
+
+    base = Config().to_dict()
+    base["encoder"]["path"] = "a/b"
+    space = {
+        "encoder.path": {"choices": ["a/b", "c/d", "e/f"]},
+        "distil.teachers": {"choices": [(), (str(tmp_path / "gone"),)]},
+    }
+    values = make_values(base=base, search=space, trials=2)
+    with pytest.raises(UserError) as error:
+        read_search(values, load=no_corpus, identify=identify)
+    _, encoder, teacher = str(error.value).splitlines()
+    assert encoder == "  search, 'encoder.path', 'c/d': there is no encoder c/d."
+    assert teacher.startswith("  search, 'distil.teachers', (")
+    assert str(tmp_path / "gone") in teacher.partition("): ")[2]
+
+
 BAD = [
     ({"search": {}}, "search: expected settings by dotted name, one at least, got {}"),
     ({"search": 3}, "search: expected settings by dotted name"),
@@ -138,6 +159,7 @@ BAD = [
     ({"search": {"stage_two.epochs": {"choices": [5, 20]}}}, "the base has 10, which is not"),
     ({"search": {"seed": {"low": 0, "high": 9}}}, "a seed is not found but drawn"),
     ({"search": {"data.max_dialogues": {"low": 0, "high": 9}}}, "data must be the same for all"),
+    ({"search": {"run.save_every": {"low": 0, "high": 9}}}, "'run.save_every': run.* says what is"),
     ({"search": {"evaluation.primary": {"choices": ["a", "b"]}}}, "evaluation must be the same"),
     ({"trials": 0}, "trials: expected a whole number, 1 or more, got 0"),
     ({"trials": True}, "trials: expected a whole number"),

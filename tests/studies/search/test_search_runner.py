@@ -372,6 +372,24 @@ def test_pruned_and_killed_before_it_stopped_it_stays_pruned(call):
     assert not left.exists()
 
 
+def test_a_folder_that_is_moved_ends_it(call):
+    """Nothing is begun anew under the old name; where the folder is now the search goes on."""
+    moved, search = call.folder.with_name("moved"), make_search(trials=2)
+
+    def step(config, number):
+        if not moved.exists():
+            call.folder.rename(moved)
+
+    call.train.step = step
+    with pytest.raises(UserError, match=r"search: study\.config\.json is no longer there"):
+        call(search)
+    assert len(call.train.calls) == 1
+    assert not (call.folder / cells.CLAIMS).exists()
+    again = Calls(moved)
+    assert len(again(search)) == 2
+    assert "waiting" not in again.printed
+
+
 @pytest.mark.slow
 def test_another_searchs_folder_is_refused(call):
     call(make_search(trials=2))
@@ -406,6 +424,41 @@ def test_a_damaged_trial_is_named(call):
         file.write_text(text)
         with pytest.raises(UserError, match=r"1\.json.*(delete|anew)"):
             call(make_search(trials=2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": {"loss.temperature": 7.0}},
+        {"settings": {"loss.temperature": "x"}},
+        {"settings": {"loss.temperature": True}},
+        {"settings": {"stage_two.epochs": 2.5}},
+        {"settings": {"loss.form": "up"}},
+        {"value": None},
+        {"value": "x"},
+        {"epochs": {"1": None}},
+    ],
+)
+def test_a_trial_that_is_none_of_the_search_is_damaged(tmp_path, changes):
+    search = make_search()
+    good = Trial(1, search.start, {1: 40.0}, TrialState.COMPLETE, 50.0)
+    trials.write_trial(tmp_path, good)
+    assert trials.read_trial(search, tmp_path, 1) == good
+    changed = json.loads(trials.file_of(tmp_path, 1).read_text())
+    for name, value in changes.items():
+        changed[name] = {**changed[name], **value} if isinstance(value, dict) else value
+    trials.file_of(tmp_path, 1).write_text(json.dumps(changed))
+    with pytest.raises(UserError, match=r"1\.json is damaged .* to run the trial anew"):
+        trials.read_trial(search, tmp_path, 1)
+
+
+def test_trials_of_a_search_that_is_not_known_are_refused(tmp_path):
+    search = make_search()
+    trials.register(search, tmp_path)
+    trials.write_trial(tmp_path, Trial(0, search.start))
+    (tmp_path / trials.CONFIG).unlink()
+    with pytest.raises(UserError, match=r"holds trials but no search\.config\.json"):
+        trials.register(search, tmp_path)
 
 
 NOWHERE = Path("nowhere")
