@@ -46,8 +46,7 @@ class Claimant:
       started: when the process began, in clock ticks since the machine did; numbers of processes
         are used again. None where that is not known.
       since: when it claimed, for a person.
-      file: the number by which the file system knows the claim's file; None of claims that an
-        earlier version made.
+      place: the claim's path, and `number` the file system's of its file.
     """
 
     host: str
@@ -55,7 +54,8 @@ class Claimant:
     process: int
     started: int | None
     since: str
-    file: int | None = None
+    place: str
+    number: int
 
     @property
     def words(self) -> str:
@@ -68,19 +68,20 @@ class Claimant:
         return f"process {self.process} on {self.host}, since {self.since}"
 
     @classmethod
-    def this(cls, file: int | None = None) -> "Claimant":
-        """This process, with the number of its claim's file."""
+    def this(cls, file: Path, stream: int) -> "Claimant":
+        """This process, with a claim in `file`, which is open as `stream`."""
         return cls(
             host=socket.gethostname(),
             machine=_machine(),
             process=os.getpid(),
             started=_started(os.getpid()),
             since=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-            file=file,
+            place=str(file.absolute()),
+            number=os.fstat(stream).st_ino,
         )
 
 
-_UNKNOWN = Claimant(host="", machine="", process=0, started=None, since="")
+_UNKNOWN = Claimant("", "", 0, None, "", "", 0)
 
 
 class Claim:
@@ -101,6 +102,7 @@ class Claim:
         """
         self.lost = False
         self._file, self._stream, self._on_lost = file, stream, on_lost
+        self._number = os.fstat(stream).st_ino
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, args=(beat,), daemon=True)
         self._thread.start()
@@ -155,7 +157,14 @@ class Claim:
     def _is_there(self) -> bool:
         """Whether the claim's name is still its file's: not where the folder was moved away."""
         try:
-            return self._file.stat().st_ino == os.fstat(self._stream).st_ino
+            if self._file.stat().st_ino == self._number:
+                return True
+            # Some file systems number a file anew; what was written is as it was.
+            found = _read(self._file)
+            return found is not None and (found.process, found.number) == (
+                os.getpid(),
+                self._number,
+            )
         except (FileNotFoundError, NotADirectoryError):
             return False
 
@@ -204,7 +213,7 @@ class Claims:
             return None
         try:
             with _explained(self._folder):
-                _write(stream)
+                _write(file, stream)
                 # Where the folder was removed in between, because the cell is complete, numbers
                 # begin anew.
                 first = _highest(folder) == (number + 1, False)
@@ -248,12 +257,14 @@ class Claims:
                 and claimant.machine == _machine()
                 and claimant.started is not None
             ):
-                # A claim that came along in a copy of the folder is another file, and holds nothing
-                # here, although its process lives. Not told by the path, which is another where one
-                # folder is mounted twice; and asked on the claim's own machine alone, for another
-                # may number files otherwise.
-                mine = claimant.file in (None, file.stat().st_ino)
-                return mine and _started(claimant.process) == claimant.started
+                # A claim that came along in a copy of the folder is another file at another place,
+                # and holds nothing here, although its process lives. Either alone does not tell:
+                # the place changes where one folder is mounted twice, and some file systems number
+                # a file anew.
+                copied = (
+                    claimant.place != str(file.absolute()) and claimant.number != file.stat().st_ino
+                )
+                return not copied and _started(claimant.process) == claimant.started
             try:
                 now = file_time(self._folder)
             except (OSError, UserError):  # of a folder that is only looked at
@@ -299,9 +310,9 @@ def _explained(folder: Path) -> Iterator[None]:
         raise UserError(f"{problem}, and run the same command again.") from error
 
 
-def _write(stream: int) -> None:
+def _write(file: Path, stream: int) -> None:
     """Writes who this process is into its claim, whole."""
-    text = json.dumps(dataclasses.asdict(Claimant.this(os.fstat(stream).st_ino))).encode()
+    text = json.dumps(dataclasses.asdict(Claimant.this(file, stream))).encode()
     while text:  # a disk that fills up may take a part
         text = text[os.write(stream, text) :]
 

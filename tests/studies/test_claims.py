@@ -151,6 +151,16 @@ def test_in_a_copy_of_the_folder_its_claims_hold_nothing(tmp_path):
     assert claim.check()
 
 
+def test_a_file_system_that_numbers_files_anew_takes_no_claim_away(tmp_path):
+    claim = Claims(tmp_path).take(NAME)
+    file = tmp_path / NAME / "1"
+    shutil.copy(file, tmp_path / "anew")
+    os.replace(tmp_path / "anew", file)
+    assert claim.check()
+    assert Claims(tmp_path).claimant(NAME).process == os.getpid()
+    assert Claims(tmp_path).take(NAME) is None
+
+
 def test_in_a_moved_folder_a_claim_lasts_until_it_is_given_back(tmp_path):
     """Until then its process may write there, in the files that it has open."""
     claim = Claims(tmp_path / "one").take(NAME)
