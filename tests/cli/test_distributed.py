@@ -219,7 +219,9 @@ with distributed.joined(wanted):
     ended = run_together(script, 2)
     now = time.time()
     assert [status for status, _ in ended] == [2, 130], ended
-    assert now - float(ended[1][1].split("WAITS AT")[1].split()[0]) < 15
+    assert (
+        now - float(ended[1][1].split("WAITS AT")[1].split()[0]) < 45
+    )  # the other would come after 60
     assert ended[0][1].rstrip().endswith("): stopped.")
 
 
