@@ -66,8 +66,8 @@ def run(search: Search, workdir: Path, stop: StopRequest, since: float, *, annou
 
 
 def tell_trials(search: Search, workdir: Path) -> bool:
-    """Prints how the trials ended, and which the same command would try again; gives whether there
-    are such.
+    """Prints how the trials ended, which the same command would try again, and how the model of
+    the best is trained; gives whether there are some to try again.
     """
     found = trials.read_trials(search, workdir)
     states = [trial.state for trial in found]
@@ -80,13 +80,9 @@ def tell_trials(search: Search, workdir: Path) -> bool:
     for trial in again:
         folder = trials.folder_of(workdir, trial.number)
         typer.echo(f"  trial {trial.number}: {trial.reason}\n    {folder}")
-    return bool(again)
-
-
-def tell_command(search: Search, workdir: Path) -> None:
-    """Prints how the model of what was found is trained."""
-    if command := train_command(trials.read_trials(search, workdir), workdir):
+    if command := train_command(found, workdir):
         typer.echo(f"To train the best trial's model, which no trial keeps:\n  {command}")
+    return bool(again)
 
 
 def train_command(found: Sequence[trials.Trial], workdir: Path) -> str:

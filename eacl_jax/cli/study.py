@@ -159,10 +159,7 @@ def _study(
     )
     for cell, failure in {**done.failed, **damaged}.items():
         typer.echo(f"  {plan.named(cell)}: {failure.reason}\n    {cells.folder_of(workdir, cell)}")
-    retried = False
-    if search is not None:
-        retried = searching.tell_trials(search, workdir)
-        searching.tell_command(search, workdir)
+    retried = search is not None and searching.tell_trials(search, workdir)
     unfinished = bool(done.failed or damaged or retried)
     processes.agree(_ENDED, unfinished)
     if unfinished:

@@ -7,8 +7,8 @@ To claim is to make the next number, which the file system lets one process do a
 that a claim has expired can never put aside the claim of who was faster, as a rename could. A claim
 is given back by renaming it to `3.free`.
 
-A claim is a claim only under the name, and in the file, that it was made as: it holds nothing in a
-copy of the folder, and a process whose folder was moved away has lost its claims.
+A claim holds nothing in a copy of the folder, and a process whose folder was moved away has lost
+its claims.
 
 While it lasts a thread touches the file, and looks whether there is a higher number. A claim that
 was not touched for longer than the expiry may be taken over; one of a process of this machine as
@@ -46,7 +46,8 @@ class Claimant:
       started: when the process began, in clock ticks since the machine did; numbers of processes
         are used again. None where that is not known.
       since: when it claimed, for a person.
-      place: the claim's path, and `number` the file system's of its file.
+      place: the claim's path.
+      number: the file system's number of its file.
     """
 
     host: str
