@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from eacl_jax.reports.gallery import Gallery
 
 
-def read(values: Mapping[str, Any], only: str) -> Search:
+def read(values: Mapping[str, Any], only: Sequence[str]) -> Search:
     """The checked search of a study file.
 
     Raises:

@@ -34,16 +34,25 @@ def study(
         Path, typer.Option(metavar="FOLDER", help="The study's folder; made if absent.")
     ],
     only: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Only variants like this, as 'no*' or, with a corpus, 'meld/*'.",
+            help="Only variants like this, as 'no*' or, with a corpus, 'meld/*'; again for more.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     seeds: Annotated[
         str, typer.Option(metavar="N,...", help="Only these seeds.", show_default=False)
     ] = "",
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Take complete runs of the same settings and data from here, as from another"
+            " study's folder; again for more.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and what would be done; run nothing.")
     ] = False,
@@ -79,7 +88,14 @@ def study(
     alone = dry_run or WORKER in os.environ
     with together.joined(together.OFF if alone else distributed):
         _study(
-            values, workdir, only=only, numbers=numbers, dry_run=dry_run, jobs=jobs, told=once.told
+            values,
+            workdir,
+            only=only or (),
+            numbers=numbers,
+            reuse=[local.expand(folder, "--reuse") for folder in reuse or ()],
+            dry_run=dry_run,
+            jobs=jobs,
+            told=once.told,
         )
 
 
@@ -87,8 +103,9 @@ def _study(
     values: Any,
     workdir: Path,
     *,
-    only: str,
+    only: Sequence[str],
     numbers: Sequence[int] | None,
+    reuse: Sequence[Path],
     dry_run: bool,
     jobs: int,
     told: Callable[[str], bool],
@@ -97,6 +114,7 @@ def _study(
     from eacl_jax.cli import distributed as together
     from eacl_jax.cli.workers import Workers
     from eacl_jax.studies import cells, claims, outcome, plan, reading, runner, tables
+    from eacl_jax.studies.reused import Reused
     from eacl_jax.training import processes
 
     workdir = local.expand(workdir, "--workdir")
@@ -110,9 +128,14 @@ def _study(
         cells.check(checked, workdir)
         if search is not None:
             checked = searching.list_trials(search, workdir)
-        _list(checked, plan.plan(plan.select(checked, only, numbers), workdir))
+        found = Reused(checked, reuse, workdir)
+        chosen = plan.select(checked, only, numbers)
+        _list(checked, plan.plan(chosen, workdir, found))
+        if found:
+            typer.echo(f"reused: {found.words(chosen)}")
         return
     chosen = plan.select(checked, only, numbers)
+    reused = Reused(checked, reuse, workdir)
     several = processes.count() > 1
     if several and (jobs > 1 or search is not None):
         what = "--jobs" if jobs > 1 else "a search"
@@ -136,6 +159,7 @@ def _study(
             workdir,
             only=only,
             seeds=numbers,
+            reused=reused,
             stop=workers,
             since=since,
             announce=mine is None,

@@ -30,6 +30,7 @@ from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
+from eacl_jax.studies.reused import Reused
 from eacl_jax.studies.sharing import Sharing
 from eacl_jax.studies.transfers import answer_transfers
 from eacl_jax.training import experiment, processes, run, run_folder
@@ -54,8 +55,9 @@ def run_study(
     study: Study,
     workdir: Path,
     *,
-    only: str = "",
+    only: str | Sequence[str] = (),
     seeds: Sequence[int] | None = None,
+    reused: Reused | None = None,
     train: Callable[..., Results] = run.train,
     load: Callable[..., Any] = experiment.load,
     answer: Callable[..., None] = answer_transfers,
@@ -72,6 +74,8 @@ def run_study(
       study: checked.
       workdir: its folder; made if absent.
       only, seeds: see `plan.select`.
+      reused: complete runs that lie elsewhere; those that are cells of this study are copied in
+        place of being run.
       train: as `run.train`.
       load: as `experiment.load`.
       answer: as `transfers.answer_transfers`.
@@ -106,6 +110,7 @@ def run_study(
         study,
         chosen,
         workdir,
+        reused=reused or Reused(study, (), workdir),
         claims=Claims(workdir / cells.CLAIMS, expiry=expiry),
         train=train,
         load=load,
@@ -152,6 +157,7 @@ class _Runner:
         chosen: Sequence[Cell],
         workdir: Path,
         *,
+        reused: Reused,
         claims: Claims,
         train: Callable[..., Results],
         load: Callable[..., Any],
@@ -163,6 +169,7 @@ class _Runner:
     ) -> None:
         self._study, self._chosen, self._workdir, self._claims = study, chosen, workdir, claims
         self._train, self._stop, self._console = train, stop, console
+        self._reused = reused
         self._answer, self._corpora = answer, functools.cache(corpora.load)
         self._since, self._poll = since, poll
         self._failed_here: set[Cell] = set()
@@ -200,6 +207,8 @@ class _Runner:
             f" {'; '.join(counts)}\nfolder   {self._workdir}\nscores   dev's, on which choices are"
             " made; test's are in the tables at the end"
         )
+        if self._reused:
+            self._say(f"reused   {self._reused.words(self._chosen)}")
         for note in study.notes:
             self._say(f"note     {note}")
 
@@ -291,8 +300,15 @@ class _Runner:
         begun = self._state(cell) is not State.NEW
         try:
             cells.forget_failure(folder)
-            with self._showing(cell):
-                results, seconds = self._train_and_answer(cell, folder, stop)
+            run = self._reused.of(cell)
+            taken = run is not None and self._reused.take(cell, folder)
+            if taken:
+                results, seconds = run_folder.read_results(folder), 0.0
+            else:
+                if run is not None:
+                    self._say(f"{named(cell)}: {run} is damaged and cannot be reused")
+                with self._showing(cell):
+                    results, seconds = self._train_and_answer(cell, folder, stop)
         except processes.LateError:
             raise
         except Interrupted:
@@ -314,8 +330,8 @@ class _Runner:
                     raise
             return
         cells.check_there(self._workdir)
-        self._last = cell
-        if begun:
+        self._last = self._last if taken else cell
+        if begun or taken:
             self._pace.skip(cell)
         else:
             self._pace.add(cell, seconds)
@@ -329,8 +345,9 @@ class _Runner:
         score = getattr(dev, measure)
         shown = "-" if score is None else f"{score:.2f}"
         measured = title(measure, cell.config.evaluation.excluded_label)
-        self._line(cell, f"dev {measured} {shown}  {seconds:.0f} s", left=True)
-        if not self._disk_known and (rest := self._rest()):
+        how = f"taken from {run}" if taken else f"{seconds:.0f} s"
+        self._line(cell, f"dev {measured} {shown}  {how}", left=True)
+        if not (self._disk_known or taken) and (rest := self._rest()):
             self._disk_known = True
             kept = cells.size_of(folder)
             self._say(pace.disk(self._workdir, running=running, kept=kept, rest=len(rest)))

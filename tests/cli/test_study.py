@@ -54,6 +54,21 @@ def test_a_study_is_run(study):
     assert "[2/2] talk, v1, seed 1  dev weighted F1 12.00" in done.output.decode()
 
 
+def test_some_variants_are_run(study):
+    study("--only=*1", "--only=v0", "--seeds=1")
+    assert study.train.calls == [("v0", 1), ("v1", 1)]
+
+
+def test_complete_runs_may_lie_elsewhere(study, tmp_path):
+    (tmp_path / "runs").mkdir()
+    done = study("--dry-run", f"--reuse={tmp_path / 'runs'}")
+    assert done.output.decode().splitlines()[-1] == (
+        f"reused: none: no complete run is in {tmp_path / 'runs'}"
+    )
+    done = study("--only=v0", "--seeds=0", f"--reuse={tmp_path / 'runs'}")
+    assert f"reused   none: no complete run is in {tmp_path / 'runs'}" in done.output.decode()
+
+
 def test_dry_run_lists_and_writes_nothing(study):
     done = study("--dry-run")
     lines = done.output.decode().splitlines()
@@ -120,6 +135,9 @@ def test_a_study_that_is_not_there_is_likened_to_those_that_are(eacl, tmp_path, 
         (["--seeds=5"], "", "the study has no seed 5; it has 0, 1."),
         (["--only=none"], "", "no variant is like 'none'"),
         (["--dry-run", "--only=none"], "", "no variant is like 'none'"),
+        (["--only=v0", "--only=none"], "", "no variant is like 'none'"),
+        (["--reuse=/none", "--jobs=2"], "", "/none, whose runs are to be reused, is not a folder"),
+        (["--reuse=gs://runs"], "", "--reuse"),
         ([], ':{"measures": ["f1"]}', "measures: there is no 'f1'"),
         ([], ':{"axes": {"x": {"a": {"loss.x": 1}}}}', "config.loss.x: unknown key"),
         ([], ':{"corpora": {"m": {"data.corpus": "meld", "data.dir": "/none"}}}', "corpus 'm': "),
