@@ -53,6 +53,15 @@ def why_no_text(value: str) -> str:
     return ""
 
 
+def without_controls(text: str) -> str:
+    """The text without what a terminal would obey: control characters are shown as a
+    replacement.
+    """
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
+    )
+
+
 def letters_of(text: str) -> str:
     """What is left of a text however it was tokenized, encoded and capitalized."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))

@@ -2,6 +2,7 @@
 NumPy.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from eacl_jax.errors import UserError
 from eacl_jax.export import standalone_onnx
 from eacl_jax.export.parts import Several, labels_of, prompt_form, script
 from eacl_jax.export.readme import onnx_readme
-from eacl_jax.export.stablehlo import example, write_arrays, write_json
+from eacl_jax.export.stablehlo import exact, example, write_about, write_arrays, write_json
 from eacl_jax.files import whole
 from eacl_jax.model.scores import cosine_temperature
 from eacl_jax.onnx.graph import OPSET, Graph, Value
 from eacl_jax.onnx.program import INPUTS, OUTPUT
 from eacl_jax.onnx.quantize import largest_product
+from eacl_jax.onnx.session import session_of
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.preparing import check_folder, program_of
 from eacl_jax.recognizer.programs import Program, check_reads_text_alone, file_of, read_programs
@@ -61,7 +63,6 @@ def export_onnx(
         onnx.save(model, new / "model.onnx")
         if int8 is not None and int8.weight_bits == 8:
             onnx.save(largest_product(), new / standalone_onnx.EIGHT_BITS)
-        write_json(new / "model.json", about)
         write_json(new / "labels.json", labels_of(recognizer))
         recognizer.tokenizer.save_pretrained(new / "tokenizer")
         if not (new / "tokenizer" / "tokenizer.json").is_file():
@@ -71,8 +72,21 @@ def export_onnx(
             )
         (new / "run.py").write_text(script(standalone_onnx), encoding="utf-8")
         write_arrays(new / "example.npz", tried)
+        write_about(
+            new,
+            about,
+            tried,
+            None if int8 is None and exact(recognizer) else lambda arrays: _run(model, arrays),
+        )
         readme = onnx_readme(about, settings, cost=int8.in_words() if int8 else "")
         (new / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _run(model: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The probabilities [N, C] that the program gives; see `INPUTS`."""
+    given = dict(zip(INPUTS, arrays, strict=True))
+    (found,) = session_of(model.SerializeToString()).run(["probabilities"], given)
+    return np.asarray(found)
 
 
 def _encoder(recognizer: EmotionRecognizer, prepared: Path | None) -> tuple[Any, Program | None]:

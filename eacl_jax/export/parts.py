@@ -12,12 +12,19 @@ import numpy as np
 from flax import nnx
 
 from eacl_jax.config import Stage
-from eacl_jax.corpora.texts import why_no_text
+from eacl_jax.corpora.texts import why_no_text, without_controls
 from eacl_jax.data.inputs import read_transcript
 from eacl_jax.data.names import FIRST_NAMES, readable_name, replaced_names
 from eacl_jax.data.prompts import says_nothing
 from eacl_jax.data.scripts import mostly_strange
 from eacl_jax.dialogue import Dialogue
+from eacl_jax.export.standalone_files import (
+    finish,
+    read_object,
+    read_settings,
+    tell_of_difference,
+    why_unread,
+)
 from eacl_jax.export.standalone_prompts import (
     Exported,
     lay_out,
@@ -26,6 +33,7 @@ from eacl_jax.export.standalone_prompts import (
     tell_of_unknown,
     utterance,
 )
+from eacl_jax.files.checksum import sampled
 from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
@@ -43,6 +51,16 @@ OF_PROMPTS = (
     prompt,
 )
 """The functions that make a prompt."""
+_OF_SCRIPTS = (
+    sampled,
+    read_settings,
+    read_object,
+    why_unread,
+    without_controls,
+    tell_of_difference,
+    finish,
+)
+"""Those that open an exported folder, and with which its script ends."""
 EXAMPLE = "Ann: We got the flat!\nBen: What? You're joking!\nAnn: We move in on Friday."
 
 
@@ -144,18 +162,23 @@ def rounding(settings: Settings) -> str:
 
 
 def script(program: ModuleType) -> str:
-    """The text of a `run.py`: a module of this room, with `standalone_prompts` in it."""
+    """The text of a `run.py`: a module of this room, with `standalone_prompts` and
+    `standalone_files` in it.
+    """
     text = inspect.getsource(program)
     text = re.sub(r"(?m)^from eacl_jax\.\S+ import (\([^)]*\)|.*)\n\n?", "", text)
     assert "eacl_jax." not in text
     # What is put in needs modules, too.
     own = re.findall(r"(?m)(?:^import \w+\n)+", text)[0]
-    modules = {*own.splitlines(keepends=True), "import json\n", "import unicodedata\n"}
+    modules = {
+        *own.splitlines(keepends=True),
+        *(f"import {name}\n" for name in ("hashlib", "json", "os", "unicodedata")),
+    }
     text = text.replace(own, "".join(sorted(modules)), 1)
     names = "Callable, Container, Mapping, Sequence"
     line = r"(?m)^from collections\.abc import .*$"
     text = re.sub(line, f"from collections.abc import {names}", text)
-    functions = (*OF_PROMPTS, lay_out, tell_of_cut, tell_of_unknown)
+    functions = (*OF_PROMPTS, lay_out, tell_of_cut, tell_of_unknown, *_OF_SCRIPTS)
     for place, parts in {"class Model(": (Exported,), "def main(": functions}.items():
         sources = [inspect.getsource(each) for each in parts]
         text = text.replace(place, "\n\n".join([*sources, place]), 1)

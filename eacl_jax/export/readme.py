@@ -67,6 +67,9 @@ _ONNX_FILES = """## Files
 | `model.json`, `labels.json` | settings of prompts; labels and their words |
 | `tokenizer/` | the encoder's tokenizer |
 | `run.py`, `example.npz` | how to run it, and a conversation with the exported recognizer's probabilities |
+
+`model.json` has the checksum of each file that answers come from, in `files`: `run.py` refuses a file that is missing, damaged or of another export. Without a file to answer it ends with status 1 where
+probabilities differ from the exported recognizer's by more than `largest_difference` there.
 """
 
 _INPUTS = """## Labels
@@ -129,6 +132,9 @@ _STABLEHLO_FILES = """## Files
 | `model.json`, `labels.json` | settings of programs and prompts; labels and their words |
 | `tokenizer/` | the encoder's tokenizer |
 | `run.py`, `example.npz` | how to run it, and a conversation with the exported recognizer's probabilities |
+
+`model.json` has the checksum of each file that answers come from, in `files`: `run.py` refuses a file that is missing, damaged or of another export. Without a file to answer it ends with status 1 where
+probabilities differ from the exported recognizer's by more than `largest_difference` there.
 """
 
 _TOKENIZERS = """With the package `tokenizers`:

@@ -19,14 +19,22 @@ from eacl_jax.export import standalone
 from eacl_jax.export.parts import Parts, Several, example_dialogue, labels_of, prompt_form, script
 from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
-from eacl_jax.export.standalone_prompts import lay_out
+from eacl_jax.export.standalone_prompts import Exported, lay_out
 from eacl_jax.files import whole
+from eacl_jax.files.checksum import sampled
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.scores import cosine_temperature, cosines, label_cosines
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _STAGE = Stage.TWO
+_INPUTS = ("tokens", "positions", "segment_ids", "readout")
+_ABOUT = "model.json"
+# What may be rewritten in an export: no answer comes from them but by what they say.
+_NOT_ANSWERING = (_ABOUT, "run.py", "README.md")
+# The most that a probability moves where both compute in float32 on processors; and what is allowed
+# at least where one of them rounds more.
+_EXACT, _ROUNDED = 1e-4, 0.01
 
 
 def export_stablehlo(
@@ -80,11 +88,16 @@ def export_stablehlo(
         for shape, exported in programs.items():
             (new / _file(shape)).write_bytes(exported.mlir_module_serialized)
         write_arrays(new / "weights.npz", weights)
-        write_json(new / "model.json", settings)
         write_json(new / "labels.json", labels_of(recognizer))
         parts.tokenizer.save_pretrained(new / "tokenizer")
         (new / "run.py").write_text(script(standalone), encoding="utf-8")
         write_arrays(new / "example.npz", tried)
+        write_about(
+            new,
+            settings,
+            tried,
+            None if exact(recognizer) else lambda arrays: predict(weights, *arrays)[2],
+        )
         readme = stablehlo_readme(
             settings, recognizer.settings, fast=(new / "tokenizer" / "tokenizer.json").is_file()
         )
@@ -210,9 +223,8 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
         (each.tokens.tolist(), each.readout, each.truncated, each.unknown)
         for each in recognizer.examples([dialogue])
     ]
-    names = ("tokens", "positions", "segment_ids", "readout")
     return {
-        **dict(zip(names, lay_out(prompts), strict=True)),
+        **dict(zip(_INPUTS, lay_out(prompts), strict=True)),
         "cut": np.array([cut for _, _, cut, _ in prompts]),
         "unknown": np.array([unknown for *_, unknown in prompts]),
         "utterances": np.array([f"{each.speaker}: {each.text}" for each in dialogue.utterances]),
@@ -220,6 +232,46 @@ def example(recognizer: EmotionRecognizer) -> dict[str, np.ndarray]:
             [list(answer.probabilities.values()) for answer in answers], np.float32
         ),
     }
+
+
+def exact(recognizer: EmotionRecognizer) -> bool:
+    """Whether the recognizer computes in float32, without what other devices round of it."""
+    return recognizer.settings.encoder_dtype == "float32" and jax.default_backend() == "cpu"
+
+
+def write_about(
+    folder: Path,
+    about: Mapping[str, Any],
+    tried: Mapping[str, np.ndarray],
+    rounded: Callable[[Sequence[np.ndarray]], Any] | None = None,
+) -> None:
+    """Writes an export's model.json, the last of the files that answers come from.
+
+    Args:
+      folder: of the export.
+      about: settings. Beside them it holds the checksum of each other file (`files`), and how far
+        `run.py` may be from the recognizer's probabilities (`largest_difference`).
+      tried: from `example`.
+      rounded: probabilities [N, C] of each utterance alone by the program, of (tokens, positions,
+        segment_ids, readout), where it or the recognizer rounds more than float32 does: the
+        difference is measured. None: neither does.
+    """
+    files = {
+        name: sampled(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and (name := file.relative_to(folder).as_posix()) not in _NOT_ANSWERING
+    }
+    about = {**about, "files": files}
+    if rounded is None:
+        write_json(folder / _ABOUT, {**about, "largest_difference": _EXACT})
+        return
+    write_json(folder / _ABOUT, about)
+    alone = rounded([tried[name] for name in _INPUTS])
+    speakers = [each.split(": ", 1)[0] for each in tried["utterances"].tolist()]
+    _, found = Exported(folder).in_dialogue(alone, speakers)
+    difference = float(np.abs(found - tried["probabilities"]).max())
+    bound = max(2 * difference, _ROUNDED)
+    write_json(folder / _ABOUT, {**about, "largest_difference": bound})
 
 
 def write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:

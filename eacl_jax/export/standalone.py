@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from eacl_jax.corpora.texts import without_controls
+from eacl_jax.export.standalone_files import finish, tell_of_difference
 from eacl_jax.export.standalone_prompts import Exported, tell_of_cut, tell_of_unknown
 
 HERE = Path(__file__).resolve().parent
@@ -100,21 +102,18 @@ class Model(Exported):
 
 def main() -> None:
     """Answers example.npz and says how far the probabilities are from those of the recognizer that
-    was exported.
+    was exported; ends with status 1 where they are too far.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__, end="")
         return
-    try:
-        if len(sys.argv) > 1:
-            raise ValueError("run.py takes no file; README.md shows how to answer conversations.")
-        _answer()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    finish(_answer)
 
 
-def _answer() -> None:
+def _answer() -> int:
+    """The exit status."""
+    if len(sys.argv) > 1:
+        raise ValueError("run.py takes no file; README.md shows how to answer conversations.")
     model = Model()
     with np.load(HERE / "example.npz", allow_pickle=False) as file:
         example = {name: file[name] for name in file.files}
@@ -127,11 +126,14 @@ def _answer() -> None:
         shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
         if model.thresholds is not None or model.chain is not None:
             shown = f"{', '.join(answer) or 'none'}  ({shown})"
-        print(f"{text}  ->  {shown}")
+        print(without_controls(f"{text}  ->  {shown}"))
     tell_of_cut(int(example["cut"].sum()))
     tell_of_unknown(int(example["unknown"].sum()))
-    difference = np.abs(probabilities - example["probabilities"]).max()
-    print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
+    bound = model.settings.get("largest_difference")
+    # Other devices than processors round products of float32.
+    if bound is not None and jax.default_backend() != "cpu":
+        bound = max(bound, 0.01)
+    return tell_of_difference(probabilities, example["probabilities"], bound)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from eacl_jax.corpora.texts import without_controls
+from eacl_jax.export.standalone_files import finish, tell_of_difference
 from eacl_jax.export.standalone_prompts import (
     Exported,
     lay_out,
@@ -164,29 +166,26 @@ def _is_name(text: str) -> bool:
 
 def main() -> None:
     """Answers a file; or example.npz, and says how far the probabilities are from those of the
-    recognizer that was exported.
+    recognizer that was exported; ends with status 1 where they are too far.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__, end="")
         return
-    try:
-        _answer([Path(name) for name in sys.argv[1:]])
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    finish(lambda: _answer([Path(name) for name in sys.argv[1:]]))
 
 
-def _answer(files: Sequence[Path]) -> None:
+def _answer(files: Sequence[Path]) -> int:
+    """The exit status."""
     if len(files) > 1:
         raise ValueError(f"expected one file, got {len(files)}; run each by itself.")
     expected = None
     if files:
         dialogues = read(files[0])
-    else:
+    model = Model()
+    if not files:
         with np.load(HERE / "example.npz", allow_pickle=False) as file:
             texts, expected = file["utterances"].tolist(), file["probabilities"]
         dialogues = [[tuple(text.split(": ", 1)) for text in texts]]
-    model = Model()
     for number, utterances in enumerate(dialogues):
         alone = model.predict(utterances)
         answers, probabilities = model.in_dialogue(alone, [speaker for speaker, _ in utterances])
@@ -195,12 +194,13 @@ def _answer(files: Sequence[Path]) -> None:
         for (speaker, text), row, answer in zip(utterances, probabilities, answers, strict=True):
             ranked = sorted(zip(model.labels, row, strict=True), key=lambda item: -item[1])
             shown = ", ".join(f"{label} {value:.4f}" for label, value in ranked)
-            print(f"{speaker}: {text}  ->  {', '.join(answer) or 'none'}  ({shown})")
+            said = f"{speaker}: {' '.join(text.split())}"
+            print(without_controls(f"{said}  ->  {', '.join(answer) or 'none'}  ({shown})"))
     tell_of_cut(model.cut)
     tell_of_unknown(model.unknown)
-    if expected is not None:
-        difference = np.abs(probabilities - expected).max()
-        print(f"largest difference from the exported recognizer's probabilities: {difference:.1e}")
+    if expected is None:
+        return 0
+    return tell_of_difference(probabilities, expected, model.settings.get("largest_difference"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """How exported programs make prompts and answers: a part of their `run.py`."""
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from eacl_jax.corpora.texts import why_no_text as why_no_text
 from eacl_jax.data.names import readable_name, replaced_names
 from eacl_jax.data.prompts import says_nothing
 from eacl_jax.data.scripts import mostly_strange
+from eacl_jax.export.standalone_files import read_object, read_settings
 
 
 def utterance(given: Any) -> tuple[str, str]:
@@ -168,11 +168,11 @@ class Exported:
     """What every exported model has: settings, labels, and which of these are answered."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: with model.json and labels.json."""
-        self.settings: dict[str, Any] = json.loads(
-            (folder / "model.json").read_text(encoding="utf-8")
-        )
-        about = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        """`folder`: with model.json and labels.json. Raises `ValueError` where a file of the export
+        is missing, damaged, or of another one.
+        """
+        self.settings = read_settings(folder)
+        about = read_object(folder / "labels.json")
         self.labels: list[str] = about["labels"]
         # Only where an utterance may have several labels: the probability from which on each is
         # answered.

@@ -14,9 +14,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_PIECES, _PIECE = 256, 4096
-
-
 def sampled(path: Path) -> str:
     """Tells a large file of weights from another training's in a millisecond: a hash of its size
     and of a megabyte of it, in pieces from its beginning to its end. A change of a few bytes may
@@ -25,10 +22,11 @@ def sampled(path: Path) -> str:
     Raises:
       OSError: it cannot be read.
     """
+    pieces, length = 256, 4096
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
-        for piece in range(_PIECES):
-            file.seek(piece * max(size - _PIECE, 0) // (_PIECES - 1))
-            digest.update(file.read(_PIECE))
+        for piece in range(pieces):
+            file.seek(piece * max(size - length, 0) // (pieces - 1))
+            digest.update(file.read(length))
     return digest.hexdigest()

@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from eacl_jax.corpora.forms import POSSIBLE
 from eacl_jax.corpora.label_columns import SEPARATORS
 from eacl_jax.corpora.labels import NONE
+from eacl_jax.corpora.texts import without_controls
 from eacl_jax.dialogue import count
 
 ANSWER = (
@@ -136,7 +136,7 @@ class Prediction:
         left = [item for item in ranked if item[0] not in self.emotions]
         runner_up = f"  ({left[0][0]} {left[0][1]:.0%})" if left else ""
         answer = f"{self.in_words()}{runner_up}{_mark(self)}"
-        return f"{_plain(self.speaker)}: {_short(self.text)}  ->  {_plain(answer)}"
+        return without_controls(f"{self.speaker}: {_short(self.text)}  ->  {answer}")
 
     def __repr__(self) -> str:
         return f"<Prediction {self}>"
@@ -204,9 +204,9 @@ class DialoguePrediction(Sequence[Prediction]):
         """A line an utterance, in columns."""
         rows = [
             (
-                _plain(each.speaker),
+                without_controls(each.speaker),
                 _short(each.text),
-                _plain(each.in_words() if each.several else str(each.emotion)),
+                without_controls(each.in_words() if each.several else str(each.emotion)),
                 (f"{each.confidence:4.0%}" if each.confidence is not None else "") + _mark(each),
             )
             for each in self.predictions
@@ -293,15 +293,6 @@ def _mark(prediction: Prediction) -> str:
     return "".join(f"  ({mark})" for mark, applies in marks if applies)
 
 
-def _plain(text: str) -> str:
-    """The text without what a terminal would obey: control characters are shown as a
-    replacement.
-    """
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text
-    )
-
-
 def _short(text: str) -> str:
-    line = _plain(" ".join(text.split()))
+    line = without_controls(" ".join(text.split()))
     return line if len(line) <= _TEXT_WIDTH else f"{line[: _TEXT_WIDTH - 3]}..."

@@ -18,7 +18,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.export.onnx import export_onnx
 from eacl_jax.onnx import quantize
 from eacl_jax.recognizer import preparing
-from tests.export.test_stablehlo import compare, load, run_alone
+from tests.export.test_stablehlo import compare, load, run_alone, take_for_its_own
 from tests.recognizer.test_onnx_runtime import NOTED
 from tests.stubs.featured import chances
 from tests.stubs.recognizers import (
@@ -156,6 +156,7 @@ def test_int8_of_eight_bits_is_refused_where_their_sums_overflow(
         numpy_helper.from_array(columns, wrong.graph.initializer[0].name)
     )
     onnx.save(wrong, out / "eight_bits.onnx")
+    take_for_its_own(out)
     with pytest.raises(SystemExit, match="this int8 program was made for processors with VNNI"):
         load(out).Model()
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,7 @@ from eacl_jax.data.pipeline import evaluation_batches
 from eacl_jax.errors import UserError
 from eacl_jax.export import standalone_prompts
 from eacl_jax.export.parts import prompt_form
-from eacl_jax.export.stablehlo import export_stablehlo
+from eacl_jax.export.stablehlo import export_stablehlo, write_about
 from tests.stubs.recognizers import (
     ANSWERINGS,
     CHAIN,
@@ -81,6 +82,18 @@ def load(folder: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def write_example(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives an export another example.npz, which is taken for that of the export."""
+    np.savez(folder / "example.npz", **arrays)
+    take_for_its_own(folder)
+
+
+def take_for_its_own(folder: Path) -> None:
+    """Has the files of an export taken for its own, whatever they are."""
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    write_about(folder, about, {})
 
 
 def compare(folder: Path, original: EmotionRecognizer) -> None:
@@ -270,7 +283,7 @@ def test_more_rows_than_a_program_takes(shapes, tmp_path: Path, monkeypatch, cap
     with np.load(tmp_path / "out" / "example.npz") as file:
         arrays = dict(file)
     flags = {"cut": np.array([1, 0, 1], bool), "unknown": np.array([0, 0, 1], bool)}
-    np.savez(tmp_path / "out" / "example.npz", **(arrays | flags))
+    write_example(tmp_path / "out", arrays | flags)
     program.main()
     errors = capsys.readouterr().err
     assert "2 utterances are longer than the model reads: their" in errors
