@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from eacl_jax.errors import UserError
@@ -30,3 +30,12 @@ def load_tensors(file: Path, advice: str) -> dict[str, np.ndarray]:
             f"{file} holds numbers of a type that NumPy does not have ({error}); save it in"
             " float32."
         ) from error
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as it says that it is; its numbers are not read."""
+    try:
+        with safe_open(file, "numpy"):
+            return True
+    except (SafetensorError, OSError):
+        return False

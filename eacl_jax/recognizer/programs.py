@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import whole
 from eacl_jax.files.checksum import sampled, sha256_of
 from eacl_jax.files.records import build, read_json
+from eacl_jax.files.tensors import is_whole
 from eacl_jax.model.abstention import SHOWN_COVERAGES
 from eacl_jax.recognizer.folder import Settings
 from eacl_jax.recognizer.runtime import JAX
@@ -188,6 +189,7 @@ def read_programs(folder: Path) -> dict[str, Program]:
         )
     assert isinstance(found, _About)
     if not found.is_of(folder):
+        _check_whole(folder, (_HEADS, *found.encoders))
         raise UserError(
             f"{folder / FOLDER} holds programs of another model than {folder} is now: prepare it"
             " again, or delete them."
@@ -202,6 +204,24 @@ def read_programs(folder: Path) -> dict[str, Program]:
         name: dataclasses.replace(program, outdated=program.cost is not None)
         for name, program in found.programs.items()
     }
+
+
+def _check_whole(folder: Path, names: Iterable[str]) -> None:
+    """Raises `UserError` where what a model folder had when its programs were made is missing there
+    or cut off: then these are of no other model. Weights may be in other files by now, and a folder
+    of another encoder gone with the model that had one.
+    """
+    for name in names:
+        file = folder / name
+        kind = "*.safetensors" if file.suffix == ".safetensors" else file.name
+        there = sorted(file.parent.glob(kind))
+        if file.parent.is_dir() and not there:
+            raise UserError(
+                f"{file} is missing: the model folder is not whole; copy the model again."
+            )
+        for each in there:
+            if each.suffix == ".safetensors" and not is_whole(each):
+                raise UserError(f"{each} is damaged or not whole; copy the model again.")
 
 
 def files_of(folder: Path) -> set[Path]:

@@ -269,6 +269,32 @@ def test_bad_folders_and_arguments(folder):
         EmotionRecognizer.from_pretrained(folder, runtime="onnx")
 
 
+@pytest.mark.parametrize("part", ["encoder", "label_encoder", "."])
+def test_what_a_copy_lacks_is_named_before_programs_are(part, folder):
+    (folder / "label_encoder").mkdir(exist_ok=True)
+    for file in (folder / "encoder").iterdir():
+        shutil.copy(file, folder / "label_encoder")
+    programs.write_program(folder, b"program", {"float32": programs.Program(bytes=7)})
+    name = "heads.safetensors" if part == "." else "model.safetensors"
+    file = folder / part / name
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UserError, match=rf"{name} is damaged or not whole; copy the model again"):
+        EmotionRecognizer.from_pretrained(folder, runtime="onnx")
+    if part == ".":
+        return
+    file.unlink()
+    for gone in (file, folder / part / "config.json"):
+        gone.unlink(missing_ok=True)
+        message = rf"{part}/{gone.name} is missing: the model folder is not whole; copy the model"
+        with pytest.raises(UserError, match=message):
+            programs.read_programs(folder)
+        shutil.copy(folder / "heads.safetensors", file)  # weights of another model
+    shutil.rmtree(folder / part)  # as where another model was saved there
+    if part == "label_encoder":
+        with pytest.raises(UserError, match="holds programs of another model"):
+            programs.read_programs(folder)
+
+
 def test_programs_of_a_former_model_are_deleted(folder):
     def written() -> set[str]:
         return {file.name for file in (folder / "programs").iterdir()}
