@@ -8,11 +8,11 @@ import numpy as np
 
 from eacl_jax.files.checksum import sampled
 from eacl_jax.recognizer.folder import Settings
-from eacl_jax.recognizer.locate import FILES, LEARNT
+from eacl_jax.recognizer.locate import CHECKSUMS, FILES, LEARNT
 from eacl_jax.recognizer.programs import FOLDER, Precision, file_of
 from eacl_jax.recognizer.runtime import JAX
 
-_NOT_ANSWERING = ("README.md", LEARNT)
+_NOT_ANSWERING = ("README.md", LEARNT, CHECKSUMS)
 
 
 def of_files(

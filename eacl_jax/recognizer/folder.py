@@ -6,6 +6,7 @@ encoder/            weights, config and tokenizer, as PyTorch transformers reads
 label_encoder/      the pretrained encoder in float16, which encodes label words that training did
                     not know; only where anchors are made by it (`anchors.source` words or learned)
 learnt.safetensors  hashes of what it has learnt from; see `learnt`
+checksums.json      of the weights, so that another model's are not taken for its own
 README.md           the model's card
 
 Of this, what JAX has no part in; the weights are read and written by `weights`.

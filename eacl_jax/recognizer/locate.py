@@ -16,10 +16,13 @@ LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
 """Of a folder that names its encoder; see `lora_folder`."""
 LEARNT = "learnt.safetensors"
 """What a model has learnt from; see `learnt`."""
+CHECKSUMS = "checksums.json"
+"""Of its weights; see `checksums`."""
 FILES = (
     "config.json",
     "heads.safetensors",
     LEARNT,
+    CHECKSUMS,
     "README.md",
     "encoder/*",
     "label_encoder/*",

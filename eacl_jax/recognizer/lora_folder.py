@@ -5,6 +5,7 @@ config.json, heads.safetensors, README.md   as in a model folder
 adapter_config.json                         PEFT's: the base, rank and alpha
 adapter_model.safetensors                   PEFT's: the matrices
 base.json                                   the sha256 of the base's files
+checksums.json                              of the heads and the matrices
 """
 
 import shutil
@@ -23,6 +24,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.files import stores, whole
 from eacl_jax.files.records import read_json
 from eacl_jax.model.low_rank import Matrices, merged
+from eacl_jax.recognizer import checksums
 from eacl_jax.recognizer.card import write_card
 from eacl_jax.recognizer.locate import BASE, LEARNT, OWN
 
@@ -51,6 +53,7 @@ def save_lora(
         for name in ("config.json", "heads.safetensors", LEARNT):
             shutil.copy(model / name, new / name)
         peft.write(new, encoder, matrices, scale=scale, base=base, revision=config.revision)
+        checksums.write(new)
         whole.write_json(new / BASE, {"format": _FORMAT, "prefix": config.prefix, "sha256": sums})
         write_card(new, recognizer.settings, recognizer.encoder_config, recognizer.facts, _SECTION)
 

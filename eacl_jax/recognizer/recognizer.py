@@ -39,7 +39,7 @@ from eacl_jax.model.decisions import SeveralAnswering
 from eacl_jax.model.label_words import check_anchors, check_words
 from eacl_jax.model.scores import host_cosines
 from eacl_jax.model.task import SeveralLabels, SingleLabel, Task
-from eacl_jax.recognizer import fingerprint, fitting, sequence
+from eacl_jax.recognizer import checksums, fingerprint, fitting, sequence
 from eacl_jax.recognizer.abstaining import least_probability
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
@@ -162,6 +162,8 @@ class EmotionRecognizer:
             recognizer = cls._elsewhere(folder, settings, runtime, precision)
         if sha256_of(folder / "heads.safetensors") != heads:
             raise UserError(f"{folder} was replaced while it was read; load it again.")
+        # After what reading them says of damaged files, which is more exact.
+        checksums.check(folder)
         where = stores.address_of(path) or str(
             folder.absolute() if Path(path).expanduser().is_dir() else path
         )

@@ -13,6 +13,7 @@ from eacl_jax import encoders
 from eacl_jax.encoders.weights.parameters import write_tensors
 from eacl_jax.model.names import path_name
 from eacl_jax.model.representer import Representer
+from eacl_jax.recognizer import checksums
 from eacl_jax.recognizer.folder import (
     FORMAT,
     Settings,
@@ -63,6 +64,7 @@ def write_folder(
     }
     tensors |= {f"anchors.{stage}": np.ascontiguousarray(a) for stage, a in anchors.items()}
     write_tensors(tensors, folder / "heads.safetensors", readable_as=folder / "config.json")
+    checksums.write(folder)
 
 
 def read_heads(file: Path, abstract: Any, settings: Settings) -> tuple[Any, dict[str, np.ndarray]]:

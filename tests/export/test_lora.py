@@ -99,7 +99,7 @@ def test_the_hub_gets_an_adapter_that_others_can_use(adapter):
     with pytest.raises(UserError, match="a folder of this machine, where nobody else finds"):
         model_files(adapter)
     point_to(adapter, "princeton-nlp/sup-simcse-roberta-large")
-    files = {"adapter_config.json", "adapter_model.safetensors", "base.json"}
+    files = {"adapter_config.json", "adapter_model.safetensors", "base.json", "checksums.json"}
     assert set(model_files(adapter)) == {*files, "config.json", "heads.safetensors", "README.md"}
     assert "learnt.safetensors" in model_files(adapter, with_learnt=True)
 
