@@ -1,5 +1,6 @@
 """`eacl export` and `eacl push`: a model folder for other programs, and to the Hugging Face hub."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -96,15 +97,19 @@ def export(
         int8 = precision == "int8"
         export_onnx(recognizer, new, prepared=locate.find_folder(model, revision) if int8 else None)
         typer.echo(f"{new}: program for ONNX Runtime, {precision}")
-        if isinstance(new, Path):
-            typer.echo(f"try it: python {new / 'run.py'}")
+        _say_how_to_try(new)
         return
     made = export_stablehlo(recognizer, new, shapes=shapes, platforms=names)
     typer.echo(
         f"{new}: programs for {', '.join(map(str, made))} (rows x tokens) on {', '.join(names)}"
     )
+    _say_how_to_try(new)
+
+
+def _say_how_to_try(new: Path | str) -> None:
+    """Says how to run an export; one in an object store has to be fetched first."""
     if isinstance(new, Path):
-        typer.echo(f"try it: python {new / 'run.py'}")
+        typer.echo(f"try it: python {shlex.quote(str(new / 'run.py'))}")
 
 
 def push(

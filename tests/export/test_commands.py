@@ -25,7 +25,7 @@ def test_export(finished, tmp_path) -> None:
         "--model",
         finished / "model",
         "--output",
-        tmp_path / "out",
+        tmp_path / "an out",
         "--shapes",
         "*x*,8x64",
         "--platforms",
@@ -33,7 +33,8 @@ def test_export(finished, tmp_path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert "programs for 8x64, *x* (rows x tokens) on cpu" in done.output
-    assert (tmp_path / "out" / "predict-8x64.stablehlo").is_file()
+    assert f"try it: python '{tmp_path / 'an out' / 'run.py'}'\n" in done.output
+    assert (tmp_path / "an out" / "predict-8x64.stablehlo").is_file()
 
 
 def test_export_for_pytorch(finished, tmp_path) -> None:
