@@ -184,8 +184,12 @@ def check_readable(folder: Path, patterns: Iterable[str]) -> None:
         raise UserError(f"{unreadable(Path(error.filename or folder), error)}.") from error
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, advice: str = "save it as UTF-8") -> str:
     """The text of a file.
+
+    Args:
+      file: in UTF-8.
+      advice: what to do where it is not, for the message.
 
     Raises:
       UserError: it is missing, may not be read, or is not UTF-8.
@@ -195,7 +199,7 @@ def read_text(file: Path) -> str:
     except OSError as error:
         raise UserError(f"{unreadable(file, error)}.") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not text in UTF-8 (byte {error.start}).") from error
+        raise UserError(f"{file} is not text in UTF-8 (byte {error.start}); {advice}.") from error
 
 
 def unreadable(path: Path, error: Exception) -> str:

@@ -166,7 +166,9 @@ class Facts:
         file = folder / CARD
         if not file.is_file():
             return None
-        text = read_text(file)
+        text = read_text(
+            file, "save it as UTF-8, or delete it to go without what it says of the run"
+        )
         try:
             values = _front_matter(text).get(KEY)
             if values is None:

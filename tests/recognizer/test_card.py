@@ -585,6 +585,13 @@ def test_damaged_front_matter(front: str, tmp_path) -> None:
         Facts.read(tmp_path)
 
 
+def test_a_card_in_another_encoding_is_refused_with_what_to_do(tmp_path) -> None:
+    (tmp_path / "README.md").write_bytes("# Größe".encode("latin-1"))
+    message = r"README\.md is not text in UTF-8 \(byte 4\); save it as UTF-8, or delete it"
+    with pytest.raises(UserError, match=message):
+        Facts.read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
