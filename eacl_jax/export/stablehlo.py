@@ -21,7 +21,7 @@ from eacl_jax.export.readme import stablehlo_readme
 from eacl_jax.export.shapes import ANY, AUTO, LEAST_LENGTH, Shape, by_length, read_shapes
 from eacl_jax.export.standalone_prompts import Exported, lay_out
 from eacl_jax.files import whole
-from eacl_jax.files.checksum import sampled
+from eacl_jax.files.checksum import sampled_below
 from eacl_jax.model.batches import Batch
 from eacl_jax.model.scores import cosine_temperature, cosines, label_cosines
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
@@ -256,12 +256,9 @@ def write_about(
         segment_ids, readout), where it or the recognizer rounds more than float32 does: the
         difference is measured. None: neither does.
     """
-    files = {
-        name: sampled(file)
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and (name := file.relative_to(folder).as_posix()) not in _NOT_ANSWERING
-    }
-    about = {**about, "files": files}
+    apart = [folder / name for name in _NOT_ANSWERING]
+    files = (file for file in folder.rglob("*") if file.is_file() and file not in apart)
+    about = {**about, "files": sampled_below(folder, files)}
     if rounded is None:
         write_json(folder / _ABOUT, {**about, "largest_difference": _EXACT})
         return

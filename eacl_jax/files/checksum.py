@@ -1,6 +1,7 @@
 """What tells a file's content from another's."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -30,3 +31,8 @@ def sampled(path: Path) -> str:
             file.seek(piece * max(size - length, 0) // (pieces - 1))
             digest.update(file.read(length))
     return digest.hexdigest()
+
+
+def sampled_below(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Of files in a folder, by their names from there, what `sampled` gives. Errors as of it."""
+    return {file.relative_to(folder).as_posix(): sampled(file) for file in sorted(files)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
-from eacl_jax.files.checksum import sampled
+from eacl_jax.files.checksum import sampled, sampled_below
 from eacl_jax.files.records import read_json
 from eacl_jax.recognizer.locate import CHECKSUMS, LEARNT
 
@@ -16,10 +16,8 @@ _PATTERNS = ("*.safetensors", "*encoder/*.safetensors")
 
 def write(folder: Path) -> None:
     """Writes `checksums.json` of the weights that are in a model folder."""
-    files = sorted(file for pattern in _PATTERNS for file in folder.glob(pattern))
-    sums = {
-        file.relative_to(folder).as_posix(): sampled(file) for file in files if file.name != LEARNT
-    }
+    files = (file for pattern in _PATTERNS for file in folder.glob(pattern) if file.name != LEARNT)
+    sums = sampled_below(folder, files)
     whole.write_json(folder / CHECKSUMS, {"format": _FORMAT, "files": sums})
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from eacl_jax.dialogue import count
 from eacl_jax.errors import UserError
 from eacl_jax.files import whole
-from eacl_jax.files.checksum import sampled, sha256_of
+from eacl_jax.files.checksum import sampled, sampled_below, sha256_of
 from eacl_jax.files.records import build, read_json
 from eacl_jax.files.tensors import is_whole
 from eacl_jax.model.abstention import SHOWN_COVERAGES
@@ -158,8 +158,7 @@ def _readout(folder: Path) -> str:
 
 def _encoders(folder: Path) -> dict[str, str]:
     patterns = ("*encoder/*.safetensors", "*encoder/config.json")
-    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
-    return {file.relative_to(folder).as_posix(): sampled(file) for file in files}
+    return sampled_below(folder, (file for pattern in patterns for file in folder.glob(pattern)))
 
 
 def file_of(folder: Path, name: str) -> Path:
