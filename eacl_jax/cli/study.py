@@ -128,14 +128,13 @@ def _study(
         cells.check(checked, workdir)
         if search is not None:
             checked = searching.list_trials(search, workdir)
-        found = Reused(checked, reuse, workdir)
-        chosen = plan.select(checked, only, numbers)
-        _list(checked, plan.plan(chosen, workdir, found))
-        if found:
-            typer.echo(f"reused: {found.words(chosen)}")
-        return
     chosen = plan.select(checked, only, numbers)
     reused = Reused(checked, reuse, workdir)
+    if dry_run:
+        _list(checked, plan.plan(chosen, workdir, reused))
+        if reused:
+            typer.echo(f"reused: {reused.words(chosen)}")
+        return
     several = processes.count() > 1
     if several and (jobs > 1 or search is not None):
         what = "--jobs" if jobs > 1 else "a search"

@@ -69,27 +69,6 @@ class Reused:
             )
         return self._found[cell]
 
-    def take(self, cell: Cell, folder: Path) -> bool:
-        """Copies to a cell's folder what a complete cell keeps, from where `of` found it.
-
-        Returns:
-          Whether it was there, and whole.
-
-        Raises:
-          UserError: another process is training in the cell's folder, or it cannot be written.
-        """
-        if (run := self.of(cell)) is None:
-            return False
-        try:
-            read_cell(cell, run)
-        except UserError:
-            return False
-        with run_folder.locked(folder):
-            for name in _KEPT:
-                if (run / name).exists():
-                    whole.write_bytes(folder / name, (run / name).read_bytes())
-        return True
-
     def words(self, chosen: Sequence[Cell]) -> str:
         """How many of the chosen cells there are, and where there is none what stands against the
         nearest, for a person.
@@ -127,3 +106,28 @@ class Reused:
             return [str(error)]
         given = self._study.given[cell.corpus, cell.variant]
         return run_folder.data_differences(there or {}, given)
+
+
+def take(cell: Cell, run: Path, folder: Path) -> bool:
+    """Copies to a cell's folder what a complete cell keeps of a run.
+
+    Args:
+      cell: to be.
+      run: the folder of what it is, from `Reused.of`.
+      folder: the cell's.
+
+    Returns:
+      Whether the run was whole.
+
+    Raises:
+      UserError: another process is training in the cell's folder, or it cannot be written.
+    """
+    try:
+        read_cell(cell, run)
+    except UserError:
+        return False
+    with run_folder.locked(folder):
+        for name in _KEPT:
+            if (run / name).exists():
+                whole.write_bytes(folder / name, (run / name).read_bytes())
+    return True

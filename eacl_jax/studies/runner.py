@@ -30,7 +30,7 @@ from eacl_jax.studies.cells import Failure, State
 from eacl_jax.studies.claims import EXPIRY, Claim, Claims, file_time
 from eacl_jax.studies.definition import Cell, Study
 from eacl_jax.studies.plan import named, select, shared_by
-from eacl_jax.studies.reused import Reused
+from eacl_jax.studies.reused import Reused, take
 from eacl_jax.studies.sharing import Sharing
 from eacl_jax.studies.transfers import answer_transfers
 from eacl_jax.training import experiment, processes, run, run_folder
@@ -301,7 +301,7 @@ class _Runner:
         try:
             cells.forget_failure(folder)
             run = self._reused.of(cell)
-            taken = run is not None and self._reused.take(cell, folder)
+            taken = run is not None and take(cell, run, folder)
             if taken:
                 results, seconds = run_folder.read_results(folder), 0.0
             else:
@@ -330,7 +330,8 @@ class _Runner:
                     raise
             return
         cells.check_there(self._workdir)
-        self._last = self._last if taken else cell
+        if not taken:
+            self._last = cell
         if begun or taken:
             self._pace.skip(cell)
         else:

@@ -59,7 +59,7 @@ def test_some_variants_are_run(study):
     assert study.train.calls == [("v0", 1), ("v1", 1)]
 
 
-def test_complete_runs_may_lie_elsewhere(study, tmp_path):
+def test_where_no_run_can_be_reused_it_is_said(study, tmp_path):
     (tmp_path / "runs").mkdir()
     done = study("--dry-run", f"--reuse={tmp_path / 'runs'}")
     assert done.output.decode().splitlines()[-1] == (
