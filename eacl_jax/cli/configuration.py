@@ -106,9 +106,8 @@ def _load(name: str, flag: str, overrides: Sequence[str]) -> Any:
             if (line := _line_of(first, file)) is not None:
                 words = first.msg if isinstance(first, SyntaxError) else str(first)
                 kind = type(first).__name__
-                raise UserError(
-                    f"{file} cannot be used: line {line}: {kind}: {' '.join(words.split())}"
-                ) from error
+                said = f"{file} cannot be used: line {line}: {kind}: {' '.join(words.split())}"
+                raise UserError(said + _of_configs(first)) from error
         raise _mistake(error, problem) from error
     if rest:
         raise UserError(
@@ -205,6 +204,17 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _of_configs(error: BaseException) -> str:
+    """What to add where the project's own configurations cannot be imported."""
+    if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] != "configs":
+        return ""
+    return (
+        ". The project's configurations, `configs`, are in its checkout, not in the installed"
+        " package, and a package of that name beside the file goes before: run it from a checkout,"
+        " or write the file without them (docs/how-to/studies.md)."
+    )
 
 
 def _line_of(error: BaseException, file: Path) -> int | None:

@@ -156,6 +156,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder):
           UserError: the sources are faulty, or the prepared corpus cannot be written or read.
         """
         with _quiet():
+            if self._module() is None:
+                # Nothing tells code that was typed in from what was typed before.
+                shutil.rmtree(self.data_dir, ignore_errors=True)
             if self.data_path.exists():
                 try:
                     return self._restored()

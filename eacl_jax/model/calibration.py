@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+from eacl_jax.model.checks import check_labels
+
 BINS = 15
 FITS = 5.0
 """Expected calibration error, in percent, up to which probabilities are said to fit."""
@@ -50,7 +52,11 @@ def fit_temperature(
       scores: of examples that did not choose the model's weights.
       labels: in 0..C-1.
       near: the temperature before; what is answered where there are no examples.
+
+    Raises:
+      ValueError: there is not one label for each row, or one is another number.
     """
+    _check_labels(scores, labels)
     if not len(labels):
         return near
     from scipy.special import log_softmax  # takes its time, and predicting does without
@@ -99,7 +105,13 @@ def expected_calibration_error(
       probability: rows sum to 1.
       labels: in 0..C-1.
       answers: what is answered; None: the most probable label.
+
+    Raises:
+      ValueError: there is not one label, and one answer, for each row, or one is another number.
     """
+    _check_labels(probability, labels)
+    if answers is not None:
+        _check_labels(probability, answers)
     if not len(labels):
         return 0.0
     if answers is None:
@@ -108,3 +120,11 @@ def expected_calibration_error(
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gap = np.bincount(bin_of, weights=confidence - correct, minlength=BINS)
     return float(100 * np.abs(gap).sum() / len(labels))
+
+
+def _check_labels(rows: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> None:
+    """Raises `ValueError` unless each row has a label, as NumPy would take others for something."""
+    count, classes = rows.shape
+    if np.shape(labels) != (count,):
+        raise ValueError(f"labels must be [N], one for each of {count} rows; got {labels.shape}")
+    check_labels(labels, classes)

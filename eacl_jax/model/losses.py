@@ -1,7 +1,8 @@
 """The objective: pure functions of arrays, computed in float32, finite for any finite input.
 
 Source of the formulas: arXiv 2403.20289 (Sec. 3), with the details of the public implementation
-where it says more.
+where it says more. Labels in NumPy's arrays have to be there; those in JAX's are not looked at, and
+-1 is taken for the last.
 """
 
 import functools

@@ -25,9 +25,9 @@ def confusion_matrix(
             raise ValueError(
                 f"{name} must be from 0 to {classes - 1}, got {values.min()} to {values.max()}"
             )
-    return np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(
-        classes, classes
-    )
+    # In the arrays' own type, the product of small integers would wrap.
+    cells = gold.astype(np.int64) * classes + predicted
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def summarize(

@@ -120,6 +120,11 @@ class Representer(nnx.Module):
             )
         columns, slots = readout_columns(batch)
         hidden = self._encode(batch, deterministic=deterministic, rngs=rngs, read=columns)
+        if hidden.shape[1] != columns.shape[1]:
+            raise ValueError(
+                f"the encoder gave {hidden.shape[1]} columns where read asks for"
+                f" {columns.shape[1]}: encoder(..., read=[R, S]) returns [R, S, D]"
+            )
         return hidden[batch.readout[:, 0], slots].astype(jnp.float32)
 
     def represent(self, batch: Batch) -> Float[Array, "N m"]:

@@ -13,7 +13,7 @@ Of this, what JAX has no part in; the weights are read and written by `weights`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -389,12 +389,28 @@ def take_anchors(
     wrong = [
         f"{name}: numbers of type {a.dtype}" for name, a in tensors.items() if a.dtype.kind != "f"
     ]
+    return anchors, wrong + wrong_anchors(anchors, settings, width)
+
+
+def wrong_anchors(
+    anchors: Mapping[str, np.ndarray], settings: Settings, width: int | None = None
+) -> list[str]:
+    """Why anchors cannot be a model's, a line each.
+
+    Args:
+      anchors: by stage, [C k, m].
+      settings: of the model.
+      width: m; None: that of the first.
+    """
+    wrong: list[str] = []
     classes, each = len(settings.labels), settings.anchors_per_label
+    if width is None:
+        width = max((a.shape[-1] for a in list(anchors.values())[:1] if a.ndim), default=0)
     shape = (classes * each, width)
     for stage, a in anchors.items():
-        if len(a) != shape[0]:
+        if a.ndim != 2 or len(a) != shape[0]:
             wrong.append(
-                f"anchors.{stage}: {len(a)} anchors for {classes} labels"
+                f"anchors.{stage}: {a.shape[0] if a.ndim else 0} anchors for {classes} labels"
                 + (f", of which each has {each}" if each > 1 else "")
             )
         elif a.shape != shape or a.dtype.kind != "f":
@@ -402,6 +418,8 @@ def take_anchors(
                 f"anchors.{stage}: expected shape {list(shape)}, found {list(a.shape)} of type"
                 f" {a.dtype}"
             )
+        elif not np.isfinite(a).all():
+            wrong.append(f"anchors.{stage}: holds NaN or infinity")
         elif zero := np.flatnonzero(np.linalg.norm(a.astype(np.float64), axis=1) < 1e-12).tolist():
             wrong.append(
                 f"anchors.{stage}: {'those' if each == 1 else 'some of those'} of the labels"
@@ -410,7 +428,7 @@ def take_anchors(
             )
     if Stage.TWO not in anchors:
         wrong.append("anchors.stage_two: missing")
-    return anchors, wrong
+    return wrong
 
 
 def does_not_fit(file: Path, wrong: Sequence[str]) -> UserError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eacl_jax.config import Stage
+from eacl_jax.config import Config, Stage
 from eacl_jax.corpora.markup import warn_of_markup
 from eacl_jax.corpora.placeholders import warn_of_notes
 from eacl_jax.data.beside import put_features, warn_of_features, with_sound
@@ -44,7 +44,7 @@ from eacl_jax.recognizer.abstaining import least_probability
 from eacl_jax.recognizer.conversation import Conversation
 from eacl_jax.recognizer.facts import Facts
 from eacl_jax.recognizer.few_shot import Adaptation
-from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings
+from eacl_jax.recognizer.folder import Settings, read_anchors, read_settings, wrong_anchors
 from eacl_jax.recognizer.learnt import Learnt
 from eacl_jax.recognizer.locate import OWN, check_target, find_folder
 from eacl_jax.recognizer.prediction import DialoguePrediction, Prediction
@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 # JAX and what imports it stand in the functions that need them: a recognizer may answer without.
 if TYPE_CHECKING:
+    from eacl_jax.encoders import LoadedEncoder
     from eacl_jax.model.mesh import Mesh
 
 
@@ -101,7 +102,11 @@ class EmotionRecognizer:
           anchors: float32 [C k, m] by stage, `stage_one` and `stage_two`; the latter predicts.
           facts: of the run that it comes from, for its card.
           learnt: what it has learnt from.
+
+        Raises:
+          UserError: the anchors are not those of so many labels, or hold what is no number.
         """
+        _check_anchors(settings, anchors)
         self.settings, self.runtime = settings, runtime
         self.anchors = anchors
         self.adaptation: Adaptation | None = None
@@ -169,6 +174,51 @@ class EmotionRecognizer:
         )
         recognizer._source = _Source(where, revision, batch_size, heads, runtime, precision, files)
         return recognizer
+
+    @classmethod
+    def of_model(
+        cls,
+        config: Config,
+        loaded: "LoadedEncoder",
+        taxonomy: Taxonomy,
+        graphdef: Any,
+        params: Any,
+        anchors: Float[np.ndarray, "A m"],
+    ) -> "EmotionRecognizer":
+        """The recognizer of a model that was trained in a loop of one's own, to be used and saved;
+        of texts alone, with one label an utterance.
+
+        Its probabilities are softmax of the scores until `calibrate` fits them to annotated
+        dialogues, and its card knows nothing of its training.
+
+        Args:
+          config: what the loop went by: prompts, model, readout, temperature, encoder. By `anchors`
+            and `loss.use_anchors` it says whether other labels' words have anchors, too.
+          loaded: the encoder, as it was loaded, for its tokenizer and config.json.
+          taxonomy: labels and their words.
+          graphdef: static half of the `Model`, of `nnx.split`.
+          params: its trained parameters.
+          anchors: [C k, m], mapped, by which it answers.
+
+        Raises:
+          UserError: the anchors are not those of so many labels, or hold what is no number.
+          ValueError: the model reads features, or the configuration is of several labels.
+        """
+        from eacl_jax.recognizer.jax_runtime import JaxRuntime, parts_of
+
+        if config.data.task == "multi" or config.features.use:
+            raise ValueError("of_model is for texts alone and one label an utterance")
+        settings = Settings.of_run(
+            config, taxonomy, calibration=dict.fromkeys((Stage.ONE.value, Stage.TWO.value), 1.0)
+        )
+        parts = parts_of(config, graphdef, params)
+        return cls(
+            settings,
+            JaxRuntime(settings, parts, batch_size=config.batch.eval_batch_size),
+            tokenizer=loaded.tokenizer,
+            encoder_config=dict(loaded.config),
+            anchors={stage.value: np.asarray(anchors) for stage in (Stage.ONE, Stage.TWO)},
+        )
 
     @classmethod
     def _in_jax(
@@ -683,7 +733,12 @@ class EmotionRecognizer:
         return SeveralLabels(self.labels) if several else SingleLabel(self.labels)
 
     def changed(self, settings: Settings, anchors: dict[str, np.ndarray]) -> "EmotionRecognizer":
-        """This recognizer with other settings and anchors: all else is shared."""
+        """This recognizer with other settings and anchors: all else is shared.
+
+        Raises:
+          UserError: as the constructor.
+        """
+        _check_anchors(settings, anchors, self.anchors[Stage.TWO].shape[1])
         changed = object.__new__(
             type(self)
         )  # copy.copy would load the folder again: see __reduce__
@@ -718,6 +773,16 @@ class EmotionRecognizer:
             self.learnt,
             self.warnings,
         )
+
+
+def _check_anchors(
+    settings: Settings, anchors: Mapping[str, np.ndarray], width: int | None = None
+) -> None:
+    """Raises `UserError` where they cannot be the model's: it would answer wrongly, or be saved in
+    place of one that can be loaded.
+    """
+    if wrong := wrong_anchors(anchors, settings, width):
+        raise UserError("the anchors do not fit the model:\n  " + "\n  ".join(wrong))
 
 
 def _without_texts(dialogue: Dialogue) -> Dialogue:

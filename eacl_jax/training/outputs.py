@@ -80,13 +80,13 @@ def labels_of(kept: Int[np.ndarray, "N ..."]) -> np.ndarray:
     return kept.astype(bool) if kept.ndim == 2 else kept
 
 
-def read_outputs(folder: Path) -> Outputs:
+def read_outputs(folder: str | Path) -> Outputs:
     """Reads what `write_outputs` wrote into a run's folder.
 
     Raises:
       UserError: the file is missing or damaged.
     """
-    file = folder / FILE
+    file = Path(folder) / FILE
     try:
         with safe_open(file, framework="numpy") as opened:
             labels = tuple(json.loads(opened.metadata()["labels"]))

@@ -114,11 +114,11 @@ def _train(
             if context.mirror is not None:
                 context.mirror.open()
             run_folder.check(config, workdir, resume)
-            if (results := _complete(config, context, keep)) is None:
+            if (results := _complete(config, context, keep, loaded)) is None:
                 stack.enter_context(run_folder.locked(workdir))
                 # Until the lock was there, another process may have gone on.
                 run_folder.check(config, workdir, resume)
-                results = _complete(config, context, keep)
+                results = _complete(config, context, keep, loaded)
             return None if results is None else results.to_json()
 
         if (complete := processes.by_main("complete", enter)) is not None:
@@ -160,9 +160,17 @@ def _results(found: Mapping[str, Any]) -> Results:
     return results
 
 
-def _complete(config: Config, context: StageContext, keep: Collection[str]) -> Results | None:
+def _complete(
+    config: Config, context: StageContext, keep: Collection[str], loaded: Loaded | None
+) -> Results | None:
     """The results of the complete run in the folder, printed, if it was given what is given now;
     None where there is none. A line says what of `keep` is no longer there.
+
+    Args:
+      config: of the run.
+      context: of its folder.
+      keep: what it is to leave.
+      loaded: what is given now; None: what the configuration names.
 
     Raises:
       UserError: it was given something else, or what is given now cannot be read.
@@ -172,12 +180,13 @@ def _complete(config: Config, context: StageContext, keep: Collection[str]) -> R
         return None
     results = run_folder.read_results(workdir)
     try:
-        corpus = corpora.load(config.data)
+        corpus = loaded.corpus if loaded else corpora.load(config.data)
+        others = loaded.others if loaded else load_others(config.data, corpus)
         given = run_folder.describe(
             corpus,
-            encoders.identify(config.encoder),
+            loaded.identity if loaded else encoders.identify(config.encoder),
             annotators=config.loss.soft_targets,
-            others=[other.corpus for other in load_others(config.data, corpus)],
+            others=[other.corpus for other in others],
             teachers=teachers.identify(config.distil.teachers),
         )
     except UserError as error:

@@ -177,6 +177,16 @@ def test_a_mistake_in_the_file_is_reported_with_its_line(eacl, tmp_path, text, e
     assert done.errors.count("\n") == 1
 
 
+def test_configurations_that_are_not_there_are_told_of(eacl, tmp_path):
+    file = tmp_path / "studies" / "study.py"
+    file.parent.mkdir()
+    file.write_text("from configs.nowhere import study")
+    done = eacl("study", str(file), f"--workdir={tmp_path / 'runs'}")
+    assert done.status == 2
+    assert "line 1: ModuleNotFoundError: No module named 'configs.nowhere'. The pro" in done.errors
+    assert "are in its checkout, not in the installed package" in done.errors
+
+
 def start(file, workdir, *options, pause=0.1, load="None"):
     """Begins the command in a process of its own; `pause` is seconds of its steps."""
     script = workdir.with_name("command.py")

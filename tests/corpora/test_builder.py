@@ -7,7 +7,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from eacl_jax.corpora import builder
 from eacl_jax.corpora.builder import CorpusBuilder
 from eacl_jax.corpora.checks import Counts
 from eacl_jax.corpora.custom import Custom
-from eacl_jax.dialogue import Corpus
+from eacl_jax.corpora.found import Found
+from eacl_jax.dialogue import Corpus, Utterance
 from eacl_jax.errors import UserError
 
 Toy = Callable[..., DataConfig]
@@ -281,6 +283,32 @@ def test_changed_code_reads_the_sources_anew(
         Mine.from_config(toy(), cache).dialogues()
         assert len(prepared(cache)) == copies
     builder._code.cache_clear()
+
+
+def test_a_builder_that_was_typed_in_reads_the_sources_each_time(
+    toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typed", types.ModuleType("typed"))
+
+    def typed(text: str) -> list[str]:
+        class Mine(Custom):
+            """Of a notebook, where one cell is run again and again."""
+
+            name = "custom"
+
+            def _read(self, split: str) -> Iterator[Found]:
+                for found in super()._read(split):
+                    said = (Utterance("Ann", text, "joy"),)
+                    lines = dataclasses.replace(found.dialogue, utterances=said)
+                    yield dataclasses.replace(found, dialogue=lines, lines=found.lines[:1], kept=())
+
+        monkeypatch.setattr(Mine, "__module__", "typed")
+        found = Mine.from_config(toy(), cache).dialogues()["train"]
+        return [utterance.text for each in found for utterance in each.dialogue.utterances]
+
+    assert set(typed("one")) == {"one"}
+    assert set(typed("two")) == {"two"}
+    assert len(prepared(cache)) == 1
 
 
 def test_counts_are_checked(toy: Toy, cache: Path) -> None:

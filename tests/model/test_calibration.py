@@ -92,3 +92,22 @@ def test_confidence_is_of_what_is_answered(answer, gap):
     answers = None if answer is None else np.array([answer])
     found = expected_calibration_error(np.array([[0.5, 0.3, 0.2]]), np.array([1]), answers=answers)
     assert found == pytest.approx(100 * gap)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((4, 1), int), r"one for each of 4 rows; got \(4, 1\)"),
+        (np.zeros(3, int), r"one for each of 4 rows; got \(3,\)"),
+        (np.full(4, -1), "from 0 to 2, got -1 to -1"),
+        (np.full(4, 3), "from 0 to 2, got 3 to 3"),
+    ],
+)
+def test_labels_have_to_fit_the_rows(labels, message):
+    rows = probabilities(np.eye(4, 3), 1.0)
+    with pytest.raises(ValueError, match=message):
+        fit_temperature(rows, labels)
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error(rows, labels)
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error(rows, np.zeros(4, int), answers=labels)

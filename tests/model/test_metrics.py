@@ -118,3 +118,9 @@ def test_the_name_of_micro_f1_says_what_it_leaves_out():
 def test_only_a_label_can_be_excluded():
     with pytest.raises(ValueError, match="excluded_label must be one of a, b, got 'c'"):
         summarize(np.eye(2, dtype=int), ["a", "b"], "c")
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.int64])
+def test_small_integers_count_alike(kind):
+    labels = np.arange(28).astype(kind)
+    np.testing.assert_array_equal(confusion_matrix(labels, labels, 28), np.eye(28))

@@ -228,3 +228,18 @@ def test_a_readout_that_is_not_known_is_refused(loaded, tmp_path):
         UserError, match=r"config.readout: expected one of mask, first, last, mean; got 'median'"
     ):
         EmotionRecognizer.from_pretrained(tmp_path)
+
+
+def test_an_encoder_that_gives_other_columns_than_are_read_is_refused(loaded):
+    class Whole(nnx.Module):
+        """Takes `read` for one more option."""
+
+        hidden_size = 16
+
+        def __call__(self, tokens, positions, segment_ids, **options):
+            return jnp.zeros((*tokens.shape, self.hidden_size))
+
+    model = Model(Whole(), 3, ModelConfig(), rngs=nnx.Rngs(0))
+    examples = PromptBuilder(loaded.tokenizer, Config().prompt).build(TALK, TAXONOMY)
+    with pytest.raises(ValueError, match=r"gave \d+ columns where read asks for \d+"):
+        model.read(batches(examples)["padded"])

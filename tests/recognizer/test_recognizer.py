@@ -8,16 +8,20 @@ import types
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
+from eacl_jax import encoders
+from eacl_jax.data.batching import collate, plan
 from eacl_jax.data.inputs import read_dialogues
 from eacl_jax.dialogue import Dialogue, Taxonomy, Utterance
 from eacl_jax.errors import UserError
 from eacl_jax.model import label_words
 from eacl_jax.model.label_words import label_batch
+from eacl_jax.model.representer import Model
 from eacl_jax.model.scores import Answering, host_cosines, scores
 from eacl_jax.recognizer.recognizer import EmotionRecognizer
 from eacl_jax.recognizer.scoring import Tally
-from tests.stubs.toys import WORDS, make_recognizer
+from tests.stubs.toys import WORDS, make_config, make_encoder_folder, make_recognizer
 
 CHAT = (
     "Ann: the day is wonderful\nBob: it is rude\nAnn: table\nBob: hello there good day\nCleo: say"
@@ -493,3 +497,60 @@ def test_a_run_decides_near_ties_as_the_recognizer_does(recognizer):
     )
     (nearest,) = Answering(0.1).decide(Answering(0.1).cosines(reps, near))
     assert answer.emotion == recognizer.labels[nearest] == recognizer.labels[1]
+
+
+def test_a_model_of_a_loop_of_ones_own_answers_and_is_saved(tmp_path):
+    folder = make_encoder_folder(tmp_path / "encoder")
+    config = make_config({"encoder.path": str(folder), "prompt.max_tokens": 96})
+    loaded, taxonomy = encoders.load(config.encoder), Taxonomy(tuple(WORDS), tuple(WORDS))
+    model = Model(loaded.module, len(taxonomy), config.model, rngs=nnx.Rngs(0))
+    graphdef, params = nnx.split(model, nnx.Param)
+    anchors = model.mapping(model.encode_labels(label_batch(loaded.tokenizer, taxonomy)))
+
+    def of(config=config, anchors=anchors):
+        return EmotionRecognizer.of_model(config, loaded, taxonomy, graphdef, params, anchors)
+
+    made = of()
+    (example, *_) = made.examples(made.read(CHAT)[0])
+    batch = collate([example], 1, plan([len(example.tokens)], 1, layout="padded", max_tokens=96))
+    np.testing.assert_allclose(made.encode(CHAT)[:1], model.represent(batch), atol=1e-5)
+    expected = jax.nn.softmax(
+        scores(made.encode(CHAT), anchors, temperature=config.loss.temperature), axis=1
+    )
+    found = np.array([list(each.probabilities.values()) for each in made.predict(CHAT)])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    made.save_pretrained(tmp_path / "model")
+    again = EmotionRecognizer.from_pretrained(tmp_path / "model")
+    assert again.predict(CHAT) == made.predict(CHAT)
+    # By the pretrained encoder, which is kept beside the trained one in 16 bits.
+    other = {"glad": "joy", "cross": "anger"}
+    answers = [
+        [list(answer.probabilities.values()) for answer in each.with_labels(other).predict(CHAT)]
+        for each in (again, made)
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-3)
+
+    with pytest.raises(UserError, match="stage_one: 2 anchors for 3 labels"):
+        of(anchors=anchors[:2])
+    with pytest.raises(ValueError, match="texts alone and one label an utterance"):
+        of(make_config({"encoder.path": str(folder)}, data__task="multi"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a[:2], "stage_two: 2 anchors for 3 labels"),
+        (lambda a: a[:, :5], r"stage_two: expected shape \[3, 16\], found \[3, 5\]"),
+        (lambda a: a * np.nan, "stage_two: holds NaN or infinity"),
+        (lambda a: a * 0, "stage_two: those of the labels 0, 1, 2 .* are zero"),
+        (lambda a: a[0], "stage_two: 16 anchors for 3 labels"),
+    ],
+)
+def test_anchors_that_cannot_answer_are_refused_before_a_model_is_replaced(
+    recognizer, change, message
+):
+    stage_one, stage_two = (recognizer.anchors[stage] for stage in ("stage_one", "stage_two"))
+    changed = {"stage_one": stage_one, "stage_two": change(stage_two)}
+    with pytest.raises(UserError, match=message):
+        recognizer.changed(recognizer.settings, changed)
