@@ -214,7 +214,13 @@ def plan(
       max_tokens: the upper limit of a padded row's length.
       row_multiple: the number of rows is a multiple of this (devices that share the rows).
       shapes: of packed batches; None: rows of `max_tokens`, as many as it takes.
+
+    Raises:
+      ValueError: an example is longer than a row may be.
     """
+    longest = max_tokens if shapes is None else shapes.length
+    if (tokens := max(lengths, default=0)) > longest:
+        raise ValueError(f"an example of {tokens} tokens does not fit into rows of {longest}")
     if layout == "padded":
         width = min(round_up(int(max(lengths, default=1)), LENGTH_STEP), max_tokens)
         return Layout([[i] for i in range(len(lengths))], (round_up(size, row_multiple), width))

@@ -336,3 +336,9 @@ def test_an_epoch_of_meld_compiles_four_steps_at_most(shared):
         slots += batch.tokens.size
     assert len(traces) <= 4
     assert used / slots >= 0.93
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+def test_an_example_that_no_row_holds_is_refused(layout):
+    with pytest.raises(ValueError, match="an example of 65 tokens does not fit into rows of 64"):
+        plan([3, 65], 2, layout=layout, max_tokens=64)
