@@ -218,7 +218,7 @@ def plan(
     Raises:
       ValueError: an example is longer than a row may be.
     """
-    longest = max_tokens if shapes is None else shapes.length
+    longest = max_tokens if layout == "padded" or shapes is None else shapes.length
     if (tokens := max(lengths, default=0)) > longest:
         raise ValueError(f"an example of {tokens} tokens does not fit into rows of {longest}")
     if layout == "padded":
