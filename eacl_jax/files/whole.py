@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from eacl_jax.files.local import cache_folder, denied, error_number, expand
 
 # What a killed process may leave; it does not count as something in a folder.
 _UNFINISHED = ".unfinished-"
+
+
+class _NotMovedBackError(UserError):
+    """Old files are among the new ones."""
 
 
 @contextlib.contextmanager
@@ -48,7 +52,10 @@ def new_folder(folder: str | Path, together: Collection[str] = ()) -> Iterator[P
     with _explained(folder):
         made = _make_parents(folder)
         exists = folder.is_dir()
-        part = (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}"
+        part, keep = (
+            (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}",
+            False,
+        )
         try:
             part.mkdir()
             yield part
@@ -58,8 +65,12 @@ def new_folder(folder: str | Path, together: Collection[str] = ()) -> Iterator[P
             else:
                 part.rename(folder)
             made = []
+        except _NotMovedBackError:
+            keep = True
+            raise
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(part, ignore_errors=True)
             for parent in made:
                 with contextlib.suppress(OSError):
                     parent.rmdir()
@@ -200,12 +211,26 @@ def _move_in(part: Path, folder: Path, together: Collection[str]) -> None:
     old.sort(key=lambda name: (folder / name).is_dir() or (folder / name).is_symlink())
     moves = [(folder / name, part / f"{_UNFINISHED}{name}") for name in old]
     moves += [(part / name, folder / name) for name in new]
-    done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
             source.rename(target)
-            done.append((source, target))
-    except BaseException:
-        for source, target in reversed(done):
-            target.rename(source)
+    except BaseException as error:
+        if not _moved_back(moves):
+            raise _NotMovedBackError(
+                f"{folder} cannot be written ({error}), and not all that was there could be moved"
+                f" back: the rest is in {part}, where each name begins with {_UNFINISHED}."
+            ) from error
         raise
+
+
+def _moved_back(moves: Sequence[tuple[Path, Path]]) -> bool:
+    """Undoes those of the renames that were done, and says whether all could be."""
+    back = True
+    for source, target in reversed(moves):
+        # A signal may have come after a rename and before anything could note it.
+        if os.path.lexists(target) and not os.path.lexists(source):
+            try:
+                target.rename(source)
+            except OSError:
+                back = False
+    return back

@@ -218,3 +218,48 @@ def test_what_was_moved_comes_back_where_something_fails(
             replace(out)
         monkeypatch.undo()
         assert contents(out) == before
+
+
+def test_what_cannot_be_moved_back_is_kept_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    for number in range(1, 7):
+        out, calls = tmp_path / f"out{number}", itertools.count()
+        old_model(out)
+        before = sorted(contents(out).values())
+
+        def renamed(source: Path, target: Path, bad: int = number, calls=calls) -> Path:
+            if next(calls) >= bad:
+                raise PermissionError(errno.EACCES, "denied")
+            return rename(source, target)
+
+        monkeypatch.setattr(Path, "rename", renamed)
+        with pytest.raises(UserError, match=rf"the rest is in {out}/\.unfinished-") as told:
+            replace(out)
+        monkeypatch.undo()
+        assert "was left as it was" not in str(told.value)
+        after = [file.read_text() for file in out.rglob("*") if file.is_file()]
+        assert not (set(before) - set(after))
+
+
+def test_a_signal_right_behind_a_rename_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    for number in range(7):
+        out, calls = tmp_path / f"out{number}", itertools.count()
+        old_model(out)
+        before = contents(out)
+
+        def renamed(source: Path, target: Path, bad: int = number, calls=calls) -> Path:
+            moved = rename(source, target)
+            if next(calls) == bad:
+                raise KeyboardInterrupt
+            return moved
+
+        monkeypatch.setattr(Path, "rename", renamed)
+        with pytest.raises(KeyboardInterrupt):
+            replace(out)
+        monkeypatch.undo()
+        assert contents(out) == before
