@@ -81,24 +81,16 @@ def label_studio(
       UserError: annotators differ, a label is not on one utterance, or several controls could give
         it.
     """
-    objects: list[Mapping[str, Any]] = []
     for task, where in zip(tasks, locations, strict=True):
         if not is_label_studio(task):
             raise UserError(
                 f"{where}: expected a task with 'data' and 'annotations', as all others in the file"
                 " are."
             )
-        data, results = task["data"], _results(task, where) if asked else None
-        named = [result for result in results or () if _is_of(result, emotion)]
-        if results and not named:
-            controls = sorted({str(result.get("from_name")) for result in results})
-            if len(controls) > 1:
-                raise UserError(
-                    f"{where}: several controls give labels: {', '.join(map(repr, controls))}; name"
-                    " the emotion's with the emotion column's name."
-                )
-        elif results:
-            results = named
+    objects: list[Mapping[str, Any]] = []
+    control = _control(tasks, locations, emotion) if asked else ""
+    for task, where in zip(tasks, locations, strict=True):
+        data, results = task["data"], _results(task, where, control) if asked else None
         name = emotion or "emotion"
         paragraphs = _paragraphs(data)
         if paragraphs:
@@ -226,17 +218,54 @@ def tell_of_empty(values: Sequence[Any], where: str) -> None:
         )
 
 
-def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]] | None:
-    """What the annotators of a task agree on; None where no annotation counts."""
-    done = [
-        item
-        for item in task.get("annotations") or task.get("completions") or []
-        if not item.get("was_cancelled")
-    ]
+def _control(tasks: Sequence[Mapping[str, Any]], locations: Sequence[str], emotion: str) -> str:
+    """The control that gives the label: the named one where the tasks have it, else the only one;
+    empty where no task is labelled. A task may be labelled by another control alone.
+    """
+    found: dict[str, str] = {}
+    for task, where in zip(tasks, locations, strict=True):
+        for results in _labelled(task, where):
+            for result in results:
+                found.setdefault(str(result.get("from_name")), where)
+    if named := [control for control in found if composed(control) == composed(emotion)]:
+        return named[0]
+    if len(found) > 1:
+        raise UserError(
+            f"{list(found.values())[1]}: several controls give labels:"
+            f" {', '.join(map(repr, sorted(found)))}; name the emotion's with the emotion column's"
+            " name."
+        )
+    return next(iter(found), "")
+
+
+def _labelled(task: Mapping[str, Any], where: str) -> list[list[Mapping[str, Any]]]:
+    """The results with labels of each annotation that counts."""
+    items = task.get("annotations") or task.get("completions") or []
+    if not _are_objects(items):
+        raise UserError(f"{where}: expected annotations that are objects, got {items!r:.60}.")
+    done = [item for item in items if not item.get("was_cancelled")]
     done = [item for item in done if item.get("ground_truth")] or done
+    labelled = []
+    for item in done:
+        results = item.get("result") or []
+        if not _are_objects(results) or not _are_objects([r.get("value", {}) for r in results]):
+            raise UserError(
+                f"{where}: expected results that are objects with a 'value', an object too, got"
+                f" {results!r:.60}."
+            )
+        labelled.append([result for result in results if _labels(result.get("value", {}))])
+    return labelled
+
+
+def _are_objects(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, Mapping) for value in values)
+
+
+def _results(task: Mapping[str, Any], where: str, control: str) -> list[Mapping[str, Any]] | None:
+    """What the annotators of a task agree on by this control; None where no annotation counts."""
     given = [
-        [result for result in item.get("result", []) if _labels(result.get("value", {}))]
-        for item in done
+        [result for result in results if str(result.get("from_name")) == control]
+        for results in _labelled(task, where)
     ]
     labels = [
         sorted(
@@ -250,10 +279,6 @@ def _results(task: Mapping[str, Any], where: str) -> list[Mapping[str, Any]] | N
             f"{where}: the {len(labels)} annotations of task {task.get('id')!r} differ. {_DECIDE}"
         )
     return given[0] if given else None
-
-
-def _is_of(result: Mapping[str, Any], control: str) -> bool:
-    return composed(str(result.get("from_name"))) == composed(control)
 
 
 def _label_and_span(value: Mapping[str, Any]) -> dict[str, Any]:

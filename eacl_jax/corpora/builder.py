@@ -40,6 +40,7 @@ _PACKAGE = Path(__file__).parents[1]
 def _code(module: str | None) -> str:
     """A hash of the code that reads corpora, with the module of a builder from elsewhere."""
     files = [*_PACKAGE.glob("corpora/*.py"), *_PACKAGE.glob("files/*.py"), _PACKAGE / "dialogue.py"]
+    files.append(_PACKAGE / "features" / "modality.py")  # which reads their features
     files += [Path(module)] if module else []
     digest = hashlib.sha256()
     for file in sorted({each for each in files if each.is_file()}):

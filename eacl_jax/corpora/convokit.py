@@ -2,10 +2,12 @@
 
 An utterance is `{"id", "conversation_id", "speaker", "text", "reply_to", "timestamp", "meta"}`;
 older files have `root`, `user` and `reply-to`. A label is a field of `meta`. Within a conversation,
-replies that form one chain give the order; else the times, where all have one; else the file.
+replies that form one chain give the order; else the times, where all have one; else the file, which
+is then checked like any table.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from eacl_jax.corpora.columns import find_columns
 from eacl_jax.corpora.found import Found
 from eacl_jax.corpora.label_columns import LabelForms, find_labels
 from eacl_jax.corpora.rows import flat, gather
+from eacl_jax.corpora.times import time_of
 
 
 def is_utterance(record: Mapping[str, Any]) -> bool:
@@ -40,7 +43,7 @@ def read_utterances(
             for key, value in record.items()
             if key not in ("vectors", "meta")
         }
-        | {key: value for key, value in (record.get("meta") or {}).items() if key not in _READ}
+        | {key: value for key, value in _meta(record).items() if key not in _READ}
         for record in records
     ]
     header, cells = flat(renamed)
@@ -63,8 +66,8 @@ def read_utterances(
         name: header.index(name) for name in ("id", "reply_to", "timestamp") if name in header
     }
 
-    def order(rows: Sequence[Sequence[Any]]) -> Sequence[int]:
-        return _chain(rows, indices) or _by_time(rows, indices) or range(len(rows))
+    def order(rows: Sequence[Sequence[Any]]) -> Sequence[int] | None:
+        return _chain(rows, indices) or _by_time(rows, indices) or None
 
     return gather(path, header, columns, rows, order, labels)
 
@@ -73,30 +76,40 @@ _RENAMED = {"root": "conversation_id", "user": "speaker", "reply-to": "reply_to"
 _READ = frozenset({"id", "conversation_id", "speaker", "text", "reply_to", "timestamp"})
 
 
+def _meta(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = record.get("meta")
+    return found if isinstance(found, Mapping) else {}
+
+
 def _chain(rows: Sequence[Sequence[Any]], indices: Mapping[str, int]) -> list[int]:
     """Indices of the rows in the order of the replies; empty where they form no single chain."""
-    ids = {row[indices["id"]]: number for number, row in enumerate(rows)} if "id" in indices else {}
-    replies = {
-        row[indices["reply_to"]]: number
-        for number, row in enumerate(rows)
-        if row[indices["reply_to"]] in ids
-    }
-    starts = [number for number, row in enumerate(rows) if row[indices["reply_to"]] not in ids]
+    if "id" not in indices:
+        return []
+    named = [(row[indices["id"]], row[indices["reply_to"]]) for row in rows]
+    if not all(isinstance(name, Hashable) for names in named for name in names):
+        return []
+    ids = {own for own, _ in named}
+    replies = {to: number for number, (_, to) in enumerate(named) if to in ids}
+    starts = [number for number, (_, to) in enumerate(named) if to not in ids]
     if len(ids) != len(rows) or len(starts) != 1:
         return []
     chain = starts
-    while (following := replies.get(rows[chain[-1]][indices["id"]])) is not None and len(
-        chain
-    ) < len(rows):
+    while (following := replies.get(named[chain[-1]][0])) is not None and len(chain) < len(rows):
         chain.append(following)
     return chain if len(set(chain)) == len(rows) else []
 
 
 def _by_time(rows: Sequence[Sequence[Any]], indices: Mapping[str, int]) -> list[int]:
-    times: list[float] = []
+    """Indices of the rows in the order of their times; empty where one has none, or one that is
+    another where months stand first.
+    """
+    if "timestamp" not in indices:
+        return []
+    times = []
     for row in rows:
-        try:
-            times.append(float(row[indices["timestamp"]]))
-        except (KeyError, TypeError, ValueError, OverflowError):
+        value = row[indices["timestamp"]]
+        time = time_of(value, day_first=True)
+        if time is None or not math.isfinite(time) or time != time_of(value, day_first=False):
             return []
+        times.append(time)
     return sorted(range(len(rows)), key=times.__getitem__)

@@ -39,8 +39,10 @@ Row = tuple[int, Sequence[Any]]
 """The line (from 1; 0 where the format has no lines) on which a row starts, and its cells in the
 header's order."""
 
-Order = Callable[[Sequence[Sequence[Any]]], Sequence[int]]
-"""Indices of a dialogue's rows, given in the file's order, in the order of speaking."""
+Order = Callable[[Sequence[Sequence[Any]]], Sequence[int] | None]
+"""Indices of a dialogue's rows, given in the file's order, in the order of speaking; None where
+that is not known, and the rows are as of any table.
+"""
 
 
 def gather(
@@ -95,11 +97,19 @@ def gather(
             unnamed += not read_identity(cells[columns.speaker], where)
     if unnamed:
         logger.warning("%s: %s.", path, about_unnamed(unnamed))
+    orders = {
+        identity: order([cells for _, cells in rows]) if order else None
+        for identity, rows in by_dialogue.items()
+    }
     found = [
-        _dialogue(path, identity, rows, header, columns, order, labels)
+        _dialogue(path, identity, rows, header, columns, orders[identity], labels)
         for identity, rows in by_dialogue.items()
     ]
-    if order is None and returns.starts:
+    # Those whose order is known may stand anywhere.
+    returns.starts = {
+        identity: starts for identity, starts in returns.starts.items() if orders[identity] is None
+    }
+    if returns.starts:
         assert columns.dialogue is not None
         read = (columns.dialogue, columns.speaker, columns.text)
         others = [number for number in range(len(header)) if number not in read]
@@ -158,12 +168,12 @@ def _dialogue(
     rows: list[Row],
     header: Sequence[str],
     columns: Columns,
-    order: Order | None,
+    order: Sequence[int] | None,
     labels: LabelColumns,
 ) -> Found:
     turns: tuple[int, ...] = ()
     if order is not None:
-        rows = [rows[index] for index in order([cells for _, cells in rows])]
+        rows = [rows[index] for index in order]
     else:
         rows, turns = _by_turns(path, identity, rows, header, columns)
         check_annotators(

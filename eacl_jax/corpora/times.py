@@ -49,6 +49,7 @@ def time_of(value: Any, day_first: bool) -> float | None:
             return None
         text = _HALF.sub(_of_24_hours, text)
         for read in (
+            _since_1970,
             datetime.fromisoformat,
             lambda given: _numeric(given, day_first),
             parsedate_to_datetime,
@@ -74,6 +75,15 @@ def zone_of(value: Any) -> str:
     rest = text[: found.start()] if found else ""
     known = ":" in rest and (time_of(rest, True) is not None or clock_of(rest) is not None)
     return found[1] if found and known else ""
+
+
+def _since_1970(text: str) -> float:
+    """Seconds or thousandths of them, in whose digits Python sees dates: 1712101560123 is 01:23 of
+    a day in 1712. Raises `ValueError` where it is anything else, as 20240512, a date.
+    """
+    if len(text.partition(".")[0]) <= len("20240512") or not text.replace(".", "", 1).isdecimal():
+        raise ValueError(text)
+    return float(text)
 
 
 def _of_24_hours(found: re.Match[str]) -> str:

@@ -25,9 +25,9 @@ PACKED_STEP = 16  # packed rows' lengths are multiples of this
 PACKED_COUNTS = (
     4  # numbers of packed rows that are foreseen: each is a compilation of the training step
 )
-# Examples of all trial batches together, and the fewest of these: of up to 512 examples there are
-# all 160.
-TRIED, FEWEST_TRIALS = 160 * 512, 8
+# Trial batches, and the examples of all of them together, about: of up to 512 examples each there
+# are as many as may be.
+MOST_TRIALS, FEWEST_TRIALS, TRIED = 160, 8, 160 * 512
 # Tokens of a row at which attention's work equals the rest's, about, in the sizes that people
 # train. It only has to keep long rows from looking free.
 ATTENTION_EQUALS_REST = 4096
@@ -137,27 +137,26 @@ class Shapes:
 
 
 def choose_shapes(
-    lengths: Sequence[int], size: int, *, max_tokens: int, row_multiple: int = 1, trials: int = 160
+    lengths: Sequence[int], size: int, *, max_tokens: int, row_multiple: int = 1
 ) -> Shapes:
     """The shapes that leave the least work for random batches of these examples.
 
     A row may be longer than any example: how well lengths add up to it decides how much is padding
     (two examples of 183 tokens waste 28% of two rows of 256 and 8% of one of 400). Each length of
-    row is tried on the same random batches.
+    row is tried on the same random batches, on which alone the result depends; of large ones, which
+    differ less from each other, there are fewer: about `TRIED` examples at each length.
 
     Args:
       lengths: tokens of every example, none longer than `max_tokens`.
       size: examples a batch.
       max_tokens: rows of up to twice this are tried.
       row_multiple: numbers of rows are multiples of this.
-      trials: random batches; the result depends on nothing else that is random. Of large batches,
-        which differ less from each other, there are fewer: about `TRIED` examples at each length.
     """
     longest, generator = max(lengths), np.random.default_rng(0)
     tried = min(size, len(lengths))
     batches = [
         generator.choice(np.asarray(lengths), tried, replace=False).tolist()
-        for _ in range(min(trials, max(FEWEST_TRIALS, TRIED // tried)))
+        for _ in range(min(MOST_TRIALS, max(FEWEST_TRIALS, TRIED // tried)))
     ]
     best: tuple[float, int, Int[np.ndarray, " trials"]] | None = None
     for length in range(

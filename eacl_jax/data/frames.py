@@ -7,7 +7,7 @@ from eacl_jax.corpora.columns import find_part, is_weak, turn_of, turns_in
 from eacl_jax.corpora.forms import LABELS, names_somebody, read_identity, read_utterance
 from eacl_jax.corpora.label_columns import divided
 from eacl_jax.corpora.order import Decimals, check_oldest_first
-from eacl_jax.corpora.repeats import Repeats, SameIds
+from eacl_jax.corpora.repeats import Repeats, SameIds, check_annotators
 from eacl_jax.corpora.returns import Returns
 from eacl_jax.corpora.transcripts import check_one_utterance, count_unnamed
 from eacl_jax.data.frame_labels import name_labels
@@ -41,6 +41,7 @@ def read_frame(frame: Any, task: TaskName | None, unnamed: list[int]) -> list[Di
         dialogues.setdefault(identity, _Rows(identity, turns, texts)).add(row, where)
     for each in dialogues.values():
         each.repeats.end()
+        each.check_annotators(columns)
     for each in dialogues.values():
         each.ids.check("column")
     others = [name for name in columns if name not in ("dialogue", "speaker", "text")]
@@ -77,6 +78,7 @@ class _Rows:
         self._decimals = Decimals(turns)
         self._last: dict[str, int] = {}
         self._rows: list[_Row] = []
+        self._where: list[str] = []
 
     def add(self, row: _Row, where: str) -> None:
         """Notes the next row, which stands `where`.
@@ -86,6 +88,7 @@ class _Rows:
             before.
         """
         self._rows.append(row)
+        self._where.append(where)
         self._check_turns(row, where)
         utterance = read_utterance(row, where)
         check_one_utterance(
@@ -111,6 +114,12 @@ class _Rows:
                     f" sort the rows: frame.sort_values(['dialogue', {name!r}])."
                 )
             self._last[name] = turn
+
+    def check_annotators(self, columns: Sequence[str]) -> None:
+        """Raises `UserError` where each row is an annotator's; see `repeats.check_annotators`."""
+        cells = [[row.get(name) for name in columns] for row in self._rows]
+        spoken = [(each.speaker, each.text) for each in self.utterances]
+        check_annotators(columns, cells, spoken, self._where.__getitem__)
 
     @property
     def unnamed(self) -> int:

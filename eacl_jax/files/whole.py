@@ -52,10 +52,8 @@ def new_folder(folder: str | Path, together: Collection[str] = ()) -> Iterator[P
     with _explained(folder):
         made = _make_parents(folder)
         exists = folder.is_dir()
-        part, keep = (
-            (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}",
-            False,
-        )
+        part = (folder if exists else folder.parent) / f"{_UNFINISHED}{secrets.token_hex(4)}"
+        keep = False
         try:
             part.mkdir()
             yield part

@@ -492,8 +492,24 @@ def test_convokit_without_a_chain_of_replies_is_in_order_of_time(tmp_path: Path)
     ]
     content.append(row | {"id": "a", "text": "1", "timestamp": "10", "reply_to": None})
     assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["1", "2", "3"]
-    content[0]["timestamp"] = 10**400  # which no float holds, so that the rows stay as they are
-    assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["3", "2", "1"]
+    for row, minute in zip(content, (42, 41, 40), strict=True):
+        row["timestamp"] = f"2024-04-03T10:{minute}"
+    assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["1", "2", "3"]
+    # Where times do not tell either, the file is checked like any other.
+    for row, minute in zip(content, (42, 41, 40), strict=True):
+        row["timestamp"] = f"04/03/2024 10:{minute}"
+    with pytest.raises(UserError, match="dialogue 'a' stands newest first"):
+        read(tmp_path, lines(content))
+    for wrong in (10**400, None):
+        content[0]["timestamp"] = wrong
+        assert [u.text for u in read(tmp_path, lines(content))[0].utterances] == ["3", "2", "1"]
+
+
+def test_convokit_of_odd_fields_is_no_traceback(tmp_path: Path) -> None:
+    row = {"conversation_id": "a", "speaker": "Ann", "text": "Oh.", "emotion": "joy"}
+    row |= {"reply_to": None, "timestamp": 1}
+    found = read(tmp_path, lines([row | {"id": ["x"], "meta": ["joy"]}]))
+    assert [u.emotion for u in found[0].utterances] == ["joy"]
 
 
 def test_spans_are_noticed_wherever_they_are(tmp_path: Path) -> None:
@@ -630,6 +646,37 @@ def test_annotators_must_agree_unless_one_is_the_truth(tmp_path: Path) -> None:
         {"result": [choice("joy")], "ground_truth": True},
     ]
     assert read(tmp_path, tasks) == EXPECTED
+
+
+def test_a_label_of_another_control_is_no_emotion(tmp_path: Path) -> None:
+    tasks = label_studio()
+    tasks[1]["annotations"] = [{"result": [{**choice("rude"), "from_name": "tone"}]}]
+    with pytest.raises(UserError, match=r"item 2: several controls give labels: 'feeling', 'tone'"):
+        read(tmp_path, tasks)
+    with_one = label_studio()
+    with_one[1]["annotations"] = [{"result": []}]
+    named = {"emotion": "feeling"}
+    assert read(tmp_path, tasks, columns=named) == read(tmp_path, with_one, columns=named)
+    # Nor do annotators differ who agree on it.
+    tasks[0]["annotations"][0]["result"].append({**choice("rude"), "from_name": "tone"})
+    assert read(tmp_path, tasks, columns=named) == read(tmp_path, with_one, columns=named)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        (["joy"], "expected annotations that are objects"),
+        ([{"result": ["joy"]}], "expected results that are objects with a 'value'"),
+        ([{"result": [{"value": "joy"}]}], "expected results that are objects with a 'value'"),
+    ],
+)
+def test_annotations_of_another_form_are_refused(
+    tmp_path: Path, annotations: list[Any], message: str
+) -> None:
+    tasks = label_studio()
+    tasks[1]["annotations"] = annotations
+    with pytest.raises(UserError, match=f"item 2: {message}"):
+        read(tmp_path, tasks)
 
 
 def test_one_of_several_controls_is_named(tmp_path: Path) -> None:

@@ -465,3 +465,17 @@ def test_utterances_whose_labels_contradict_each_other(utterance, message):
     for given in ([utterance], Dialogue("1", (utterance,))):
         with pytest.raises(UserError, match=f"utterance 0: .*{message}"):
             read_dialogues(given)
+
+
+def test_a_frame_of_a_row_an_annotator_is_refused_as_its_file_is():
+    frame = pd.DataFrame(
+        {
+            "dialogue": ["a"] * 4,
+            "text": ["Hello.", "Hello.", "Oh.", "Oh."],
+            "annotator": ["x", "y", "x", "y"],
+            "emotion": ["joy", "anger", "joy", "joy"],
+        }
+    )
+    with pytest.raises(UserError, match=r"the DataFrame's row 1: .* another 'annotator'"):
+        read_dialogues(frame, "single")
+    read_dialogues(frame.drop(columns="annotator"), "single")
