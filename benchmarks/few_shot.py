@@ -89,7 +89,7 @@ def main() -> None:
             anchors = adapt_anchors(reps[chosen], labels[chosen], start, temperature=tau)
             seconds.append(time.perf_counter() - clock)
             scores.append(weighted_f1(anchors))
-        spread = f"{np.std(scores):.2f}" if len(scores) > 1 else ""
+        spread = f"{np.std(scores, ddof=1):.2f}" if len(scores) > 1 else ""
         table.add_row(
             count, f"{np.mean(scores):.2f}", spread, str(len(scores)), f"{np.median(seconds):.2f}"
         )

@@ -21,7 +21,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eacl_jax.config import Config, parse_argument
+from eacl_jax.config import Config, EncoderConfig, parse_argument
 from eacl_jax.errors import UserError
 
 # Chosen on dev, over seeds and corpora: docs/results.md, "MELD: how frequent labels are".
@@ -66,7 +66,7 @@ def build(
     config.seed = given["seed"]
     if given["encoder"]:
         config.encoder.path = given["encoder"]
-        config.encoder.sha256 = ""
+        config.encoder.sha256, config.encoder.revision = "", EncoderConfig().revision
     if given["fast"]:
         config.encoder.attention_dropout = False
     if given["compat"]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib
+import json
 import re
 
 import pytest
@@ -75,6 +76,23 @@ def test_argument():
     assert (
         load("quickstart", "encoder=x").encoder.sha256 == ""
     )  # the checksum belongs to the encoder that was replaced
+
+
+def test_a_revision_is_of_the_encoder_that_was_replaced(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    config = Config.from_mapping({"encoder": {"path": "x/y", "revision": "0123abc"}})
+    (run / "config.json").write_text(json.dumps(config.to_dict()))
+
+    def base_of(name, argument):
+        return importlib.import_module(f"configs.studies.{name}").get_config(argument)
+
+    assert base_of("ablation", f"run={run}").base.encoder.revision == "0123abc"
+    other = base_of("ablation", f"run={run},encoder=other/hub").base.encoder
+    assert (other.path, other.revision) == ("other/hub", "main")
+    axes = base_of("backbones", f"run={run},encoder=x/y+other/hub").axes
+    assert axes["encoder"]["y"] == {}
+    assert axes["encoder"]["hub"]["encoder.revision"] == "main"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def differences(rows: Rows, out: Path, first: str, second: str) -> Table | None:
             "deviation",
             "95% over utterances",
             "over utterances and seeds",
-            "p",
+            "p over utterances, uncorrected",
             "seeds higher",
         ],
         left=2,

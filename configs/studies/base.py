@@ -33,7 +33,7 @@ from ml_collections import ConfigDict
 
 from configs import dailydialog, meld, quickstart
 from eacl_jax.config import CORPORA as KNOWN
-from eacl_jax.config import Config, parse_argument, rules
+from eacl_jax.config import Config, EncoderConfig, parse_argument, rules
 from eacl_jax.errors import UserError
 from eacl_jax.files import local
 from eacl_jax.files.records import build
@@ -167,7 +167,7 @@ def study(
         axes = {"encoder": _encoders(given["encoder"], base.encoder.path), **(axes or {})}
     elif given["encoder"]:
         base.encoder.path = _encoder(given["encoder"], name)
-        base.encoder.sha256 = ""
+        base.encoder.update(OF_ITS_FILES)
     if given["tiny"]:
         corpora = {corpus: {**settings, **_TINY} for corpus, settings in corpora.items()}
     # Dicts stay dicts: a ConfigDict takes no dotted names, and forgets the order.
@@ -285,6 +285,10 @@ def _encoder(given: str, study: str) -> str:
     return given
 
 
+# What holds for the files of one encoder alone, as it is where nothing is said of them.
+OF_ITS_FILES = {"sha256": "", "revision": EncoderConfig().revision}
+
+
 def _encoders(given: str, path_of_base: str) -> dict[str, dict[str, Any]]:
     """An axis of encoders, by the last part of their paths that says what they are; by their whole
     paths where several have the same. The base's alone where none is given.
@@ -296,7 +300,11 @@ def _encoders(given: str, path_of_base: str) -> dict[str, dict[str, Any]]:
         raise UserError(f"config argument: the encoder {twice[0]} is given twice.")
     names = [_short(path) for path in paths]
     return {
-        name if names.count(name) == 1 else path: {"encoder.path": path, "encoder.sha256": ""}
+        name if names.count(name) == 1 else path: (
+            {}
+            if path == path_of_base
+            else {"encoder.path": path} | {f"encoder.{key}": of for key, of in OF_ITS_FILES.items()}
+        )
         for name, path in zip(names, paths, strict=True)
     }
 

@@ -22,16 +22,11 @@ def compare(
       study: that names them.
       groups: answers of the seeds that are there, by corpus, variant and stage ("": of none).
     """
-    # Of other corpora's runs there are answers on some corpora only: none on their own.
-    absent = {
-        corpus: study.transferred() - study.transferred(to=corpus) for corpus in study.corpora
-    }
     found = [
         _pair(corpus, _oriented(sides, study.variants[0]), measure, groups)
         for measure in study.measures
         for corpus in study.corpora
-        for sides in study.comparisons
-        if not any(side.variant in absent[corpus] for side in sides)
+        for sides in study.compared(corpus)
     ]
     return tuple(
         corrected

@@ -107,3 +107,12 @@ class Study:
             for each in cell.transfers
             if to is None or each.target == to
         )
+
+    def compared(self, corpus: str) -> tuple[tuple[Side, Side], ...]:
+        """Those of `comparisons` whose sides are both on a corpus: answers on it of runs on others
+        are not on theirs.
+        """
+        absent = self.transferred() - self.transferred(to=corpus)
+        return tuple(
+            sides for sides in self.comparisons if not any(side.variant in absent for side in sides)
+        )

@@ -140,7 +140,7 @@ class _Reader:
                 " not known: intervals and p-values are of the choice of dialogues alone, and no"
                 " deviation can be given."
             )
-        return Study(
+        study = Study(
             name=name,
             question=question,
             corpora=tuple(corpora),
@@ -156,6 +156,13 @@ class _Reader:
             always=always,
             notes=tuple(notes + self._notes + _equal_variants(self.cells)),
         )
+        made = {sides for corpus in study.corpora for sides in study.compared(corpus)}
+        for first, second in (sides for sides in comparisons if sides not in made):
+            self._problems.append(
+                f"comparisons: {first.variant!r} and {second.variant!r} are answers on different"
+                " corpora, and on none there are both."
+            )
+        return study
 
     def _sentences(self, field: str) -> list[str]:
         value = self._values.get(field, ())

@@ -64,7 +64,7 @@ def _answers(table: Table) -> str:
 
     return (
         (listed(shown) if shown else "")
-        + folded(others, "in which no difference can be shown")
+        + folded(others, "in which no difference of recipes can be shown")
         + folded(unmade, "that cannot be made")
     )
 

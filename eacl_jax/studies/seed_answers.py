@@ -155,7 +155,10 @@ def estimates(group: Sequence[SeedAnswers], measure: str) -> list[Estimate]:
 def mean_drawn(group: Sequence[SeedAnswers], measure: str) -> Float[np.ndarray, "B ..."] | None:
     """The measure's mean over seeds in each draw; None where there is nothing to draw from."""
     drawn = drawn_by_seed(group, measure)
-    return None if drawn is None else statistics.known_mean(drawn)
+    if drawn is None:
+        return None
+    known = ~np.isnan(np.stack([each.score(measure) for each in group]))
+    return statistics.known_mean(drawn, known)
 
 
 def drawn_by_seed(

@@ -32,7 +32,7 @@ MOST_UNDEFINED = 1
 """Percent of the draws that may have no such score, as none of their utterances is of it: with more
 there is no interval. Of a label that is in fewer than five dialogues more draws have none."""
 
-# As many numbers of draws stay in memory, 64 MB, for the next use.
+# As many numbers of draws stay in memory, 64 MB, for the next use; of the last four corpora.
 _KEPT_NUMBERS = 8_000_000
 
 # Counts that were added up, of each draw -> numbers, of each draw.
@@ -196,10 +196,17 @@ def _percent(flags: Bool[np.ndarray, " B"]) -> float:
     return 100 * float(flags.mean())
 
 
-def known_mean(values: Float[np.ndarray, "S ..."]) -> Float[np.ndarray, "..."]:
-    """Over the first axis, of what is not NaN; NaN where all is."""
-    known = ~np.isnan(values)
-    total, count = np.where(known, values, 0).sum(axis=0, dtype=np.float64), known.sum(axis=0)
+def known_mean(
+    values: Float[np.ndarray, "S B ..."], known: Bool[np.ndarray, "S ..."]
+) -> Float[np.ndarray, "B ..."]:
+    """The mean over seeds in each draw, of the same seeds in all: those that have such a score.
+
+    NaN where one of these has none in a draw, and where no seed has one: the mean over whichever
+    have it would be another measure from draw to draw.
+    """
+    known = known[:, None]
+    total = np.where(known, values, 0).sum(axis=0, dtype=np.float64)
+    count = np.broadcast_to(known.sum(axis=0), total.shape)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 

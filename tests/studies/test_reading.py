@@ -347,6 +347,20 @@ def test_an_encoder_that_is_missing():
     ]
 
 
+def test_answers_that_are_on_no_corpus_together_cannot_be_compared():
+    pair = ["from talk: words alone", "from MELD: words alone"]
+    (problem,) = problems(
+        transfer=(0,),
+        corpora={"talk": {}, "MELD": {"data.corpus": "meld"}},
+        axes={"a": {"x": {}}},
+        comparisons=[pair, [pair[0], "x"]],
+    )
+    assert problem == (
+        f"comparisons: {pair[0]!r} and {pair[1]!r} are answers on different corpora, and on none"
+        " there are both."
+    )
+
+
 def test_what_runs_are_given():
     study = read()
     assert set(study.given) == {(c, v) for c in study.corpora for v in study.variants}

@@ -94,6 +94,16 @@ def test_draws_without_a_label_are_no_scores_of_0(there, undefined, interval):
         assert (found.mean, found.values) == (100, (100,))
         assert found.undefined == pytest.approx(undefined, rel=1)
         assert (found.low, found.high) == (interval or (None, None))
+    # Beside a seed that answers it often too: not of one seed in some draws and of two in others.
+    often = SeedAnswers("", "", 1, tuple("abc"), gold, dialogues, np.full(120, 2))
+    *_, precise = estimates([often, made], "precision")
+    assert precise.mean == pytest.approx(50 * (1 + there / 120))
+    assert (precise.low is None) == (interval is None)
+    assert precise.undefined == pytest.approx(undefined, rel=1)
+    # A seed that never answers it has no such score in any draw, and is left out of all.
+    never = SeedAnswers("", "", 1, tuple("abc"), gold, dialogues, np.zeros(120, int))
+    *_, alone = estimates([never, made], "precision")
+    assert (alone.mean, alone.low) == (100, (interval or (None,))[0])
     # The mean of all labels is of those that a draw has.
     assert estimates([made], "macro_f1")[0].low == 100
 

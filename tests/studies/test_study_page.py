@@ -253,7 +253,9 @@ def test_many_answers_are_folded(table, tmp_path):
     many = dataclasses.replace(table, comparisons=table.comparisons * 4)
     html = page_of(many, tmp_path)
     unsure = [c for c in many.comparisons if c.measure == "weighted_f1" and not words.differs(c)]
-    assert f"<summary>{len(unsure)} comparisons in which no difference can be shown" in html
+    assert (
+        f"<summary>{len(unsure)} comparisons in which no difference of recipes can be shown" in html
+    )
     assert "that cannot be made" not in html
 
 
@@ -271,7 +273,7 @@ def test_comparisons_that_wait_for_runs_are_folded(table, tmp_path):
         return re.findall(r"<summary>(\d+ (?:more )?comparison.*?)</summary>", head)
 
     assert summaries(sure, unsure, *[unmade] * 7) == [
-        "1 more comparison in which no difference can be shown",
+        "1 more comparison in which no difference of recipes can be shown",
         "7 more comparisons that cannot be made",
     ]
     assert summaries(unsure, *[unmade] * 8)[1] == "8 comparisons that cannot be made"
