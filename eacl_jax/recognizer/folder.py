@@ -408,9 +408,9 @@ def wrong_anchors(
         width = max((a.shape[-1] for a in list(anchors.values())[:1] if a.ndim), default=0)
     shape = (classes * each, width)
     for stage, a in anchors.items():
-        if a.ndim != 2 or len(a) != shape[0]:
+        if a.ndim and len(a) != shape[0]:
             wrong.append(
-                f"anchors.{stage}: {a.shape[0] if a.ndim else 0} anchors for {classes} labels"
+                f"anchors.{stage}: {len(a)} anchors for {classes} labels"
                 + (f", of which each has {each}" if each > 1 else "")
             )
         elif a.shape != shape or a.dtype.kind != "f":
