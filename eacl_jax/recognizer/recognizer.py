@@ -206,7 +206,7 @@ class EmotionRecognizer:
         """
         from eacl_jax.recognizer.jax_runtime import JaxRuntime, parts_of
 
-        if config.data.task == "multi" or config.features.use:
+        if config.data.task == "multi" or "fusion" in params:
             raise ValueError("of_model is for texts alone and one label an utterance")
         settings = Settings.of_run(
             config, taxonomy, calibration=dict.fromkeys((Stage.ONE.value, Stage.TWO.value), 1.0)

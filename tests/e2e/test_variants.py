@@ -105,7 +105,9 @@ def test_another_seed_compiles_nothing_and_equals_a_run_by_itself(toy, tmp_path)
     ],
     ids=["prototypes", "clusters", "classifier", "prior", "averaged", "lora"],
 )
-def test_it_goes_on_identically_and_its_model_answers_as_it_scored(toy, tmp_path, settings):
+def test_it_goes_on_identically_and_its_model_answers_as_it_scored(
+    toy, tmp_path, settings, monkeypatch
+):
     config = make_config(toy, **SHORT, **settings)
     loaded = experiment.load(config)
     results = run.train(config, tmp_path / "whole", loaded=loaded, keep=(), console=QUIET)
@@ -113,6 +115,9 @@ def test_it_goes_on_identically_and_its_model_answers_as_it_scored(toy, tmp_path
         run.train(config, tmp_path / "run", loaded=loaded, stop=StopAfter(20), console=QUIET)
     assert 0 < len(numbers(tmp_path / "run")) < len(numbers(tmp_path / "whole"))
     assert results == run.train(config, tmp_path / "run", loaded=loaded, console=QUIET)
+    with monkeypatch.context() as patched:  # what is given is what the complete run is checked by
+        patched.setattr(run.corpora, "load", None)
+        assert results == run.train(config, tmp_path / "run", loaded=loaded, console=QUIET)
     assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
     scores = evaluation.evaluate(tmp_path / "run", "test")  # by the saved recognizer
     assert scores == {stage: results.of(Stage(stage)).test.to_json() for stage in scores}
