@@ -9,6 +9,7 @@ from eacl_jax.config import EncoderConfig
 from eacl_jax.encoders.sources import TOKENIZER_FILES, find_folder
 from eacl_jax.encoders.weights.checkpoint import weight_files
 from eacl_jax.errors import UserError
+from eacl_jax.files import stores
 from eacl_jax.files.checksum import sha256_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -20,13 +21,15 @@ def identify(config: EncoderConfig, folder: Path | None = None) -> dict[str, str
 
     Args:
       config: names the encoder.
-      folder: where it was found; None: it is looked for, and of a hub repository no weights are
-        fetched for that.
+      folder: where it was found; None: it is looked for. Of a hub repository no weights are fetched
+        for that; of an address they are, as nothing else tells whether they are those before.
 
     Raises:
       UserError: it cannot be found, or a file cannot be read.
     """
-    folder = folder or find_folder(config.path, revision=config.revision, weights=False)
+    if folder is None:
+        weights = bool(stores.address_of(config.path)) and not config.random_weights
+        folder = find_folder(config.path, revision=config.revision, weights=weights)
     # The hub's cache has a folder for each commit, and never changes what is in it.
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return {"commit": folder.name}

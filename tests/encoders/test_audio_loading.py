@@ -193,3 +193,9 @@ def test_bfloat16(folder: Path) -> None:
     rough = audio.features_of(parts, audio.load_folder(folder, dtype="bfloat16"))[0]
     assert rough.dtype == np.float32
     assert 0 < np.linalg.norm(rough - exact) < 3e-2 * np.linalg.norm(exact)
+
+
+def test_an_adapter_beside_the_weights_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds an adapter \(adapter_config.json\), which is not"):
+        audio.load_folder(folder)

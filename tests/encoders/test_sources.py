@@ -13,9 +13,12 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from eacl_jax.config import EncoderConfig
+from eacl_jax.encoders import checksums, identify
 from eacl_jax.encoders.sources import find_folder
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
+from tests.stubs.toys import make_encoder_folder
 
 Fetched = dict[str, Any]
 COMMON = [
@@ -268,3 +271,14 @@ def test_cached_snapshot_without_weights(snapshot: Path) -> None:
         match=r"is not in the cache with its weights and cannot be fetched \(OfflineModeIsEnabled",
     ):
         find_folder("owner/name")
+
+
+def test_an_encoder_at_an_address_is_known_by_the_weights_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("EACL_JAX_CACHE", str(tmp_path / "cache"))
+    here, address = make_encoder_folder(tmp_path / "here"), "memory://encoders/known"
+    stores.send_folder(here, address, ())
+    config = EncoderConfig(path=address)
+    assert identify(config) == checksums(here)
+    make_encoder_folder(here, seed=1)
+    stores.send_folder(here, address, ())
+    assert identify(config) == checksums(here)

@@ -18,6 +18,8 @@ from eacl_jax.encoders.fields import Fields
 from eacl_jax.encoders.identity import digest
 from eacl_jax.encoders.quantized import check_not_quantized
 from eacl_jax.encoders.registry import ARCHITECTURES as TEXT
+from eacl_jax.encoders.sources import check_no_adapter
+from eacl_jax.encoders.weights import peft
 from eacl_jax.encoders.weights.checkpoint import Checkpoint, weight_files
 from eacl_jax.encoders.weights.formats import FORMATS
 from eacl_jax.encoders.weights.parameters import load_parameters
@@ -43,6 +45,7 @@ _READ = (
     _CONFIG,
     _PREPROCESSOR,
     _PROCESSOR,
+    peft.CONFIG,
     *(pattern for each in FORMATS for pattern in (each.single, each.index, each.shards)),
 )
 # Here a name is never one of the hub's.
@@ -94,6 +97,7 @@ def load_folder(
     found = local.find_folder(folder, hub=_NO_HUB, wanted=_READ)
     assert found is not None
     local.check_readable(found, _READ)
+    check_no_adapter({file.name for file in found.iterdir()}, str(found))
     config = read_json(found / _CONFIG, _REPAIR)
     check_not_quantized(config, str(found / _CONFIG))
     encoder = abstract_encoder(config, dtype=dtype, where=str(found / _CONFIG))
