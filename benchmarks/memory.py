@@ -1,5 +1,6 @@
 """Memory of this process, and separate processes to measure it in."""
 
+import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable
@@ -11,6 +12,12 @@ def status(field: str) -> int:
     """A line of this process' /proc status, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024
+
+
+def begin_peak_anew() -> None:
+    """Has the process' peak, `VmHWM`, be what it uses now, where the system can (proc(5))."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 class Peak:

@@ -11,6 +11,7 @@ representations, as do ours, from the same prompts. What of the answers differ f
 is printed beside, and how many answers of 8 bits are others when an utterance is asked alone.
 """
 
+import atexit
 import sys
 import tempfile
 import time
@@ -142,7 +143,9 @@ def _peers(recognizer: Any) -> dict[str, Run]:
     # As exporters make it: the last layer for all tokens too.
     value = represent(graph, nnx.merge(recognizer.graphdef, host), whole=True)
     model = graph.model({OUTPUT: (value, ("utterances", "width"))})
-    folder = Path(tempfile.mkdtemp())
+    kept = tempfile.TemporaryDirectory()
+    atexit.register(kept.cleanup)  # sessions may read from there to the end
+    folder = Path(kept.name)
     onnx.save(model, folder / "float32.onnx")
     quantize_dynamic(
         folder / "float32.onnx",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import jax
 
-from benchmarks.memory import status
+from benchmarks.memory import begin_peak_anew, status
 from benchmarks.speed.measure import MatmulRate, timed, warm_up
 from benchmarks.speed.tasks import Settings, make_task
 from eacl_jax.errors import UserError
@@ -26,6 +26,8 @@ class Worker:
             self._runner = made.runners[name]
             self._name, self._rate = name, MatmulRate.on_device(settings.dtype)
             self._hosts = [self._runner.prepare(work) for work in made.works]
+        # What follows is the runner's; reading weights and making prompts may have taken more.
+        begin_peak_anew()
 
     def warm_up(self) -> float:
         """A step of each shape that will come; seconds of the very first."""
@@ -58,7 +60,7 @@ class Worker:
             "lengths": self._task.lengths,
             "compiled": self._runner.compiled,
             "compilations": self._runner.compilations,
-            # On a CPU the whole process', libraries and all.
+            # On a CPU the whole process', libraries and all, since its set-up.
             "peak_bytes": self._runner.peak_bytes(self._hosts[0]) or status("VmHWM"),
         }
 
