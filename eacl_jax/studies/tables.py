@@ -69,6 +69,7 @@ def comparisons_csv(table: Table) -> str:
                         ("seeds_drawn_high", "wide_high"),
                         ("seeds_higher", "higher"),
                         ("seeds_equal", "equal"),
+                        ("undefined", "undefined"),
                         ("p", "p"),
                         ("seeds_drawn_p", "wide_p"),
                     )

@@ -136,6 +136,7 @@ def test_csv_holds_all_numbers_under_one_header():
     (found,) = csv.DictReader(io.StringIO(comparisons_csv(make_table())))
     assert float(found["second_minus_first"]) == -1.256
     assert (found["second"], found["p_holm"], found["seeds_higher"]) == ("plain", "0.03", "0")
+    assert found["undefined"] == "0.0"
 
 
 def test_csv_says_where_confidence_goes_by_the_direction_of_logits():
