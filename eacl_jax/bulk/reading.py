@@ -209,8 +209,11 @@ class Gathering:
             return utterance
         return dataclasses.replace(utterance, features=features)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, end: Position | None = None) -> Iterator[Item]:
         """The rest of it, where it is wanted, now that it has ended.
+
+        Args:
+          end: where that was; None: after the line that was read last.
 
         Raises:
           UserError: it ends before what is done.
@@ -223,7 +226,7 @@ class Gathering:
                     f"{self._lines.name} line {self._line}: dialogue {self.id!r:.60} has no"
                     " utterances; remove it."
                 )
-            yield self._item(self._lines.position, more=False)
+            yield self._item(end or self._lines.position, more=False)
 
     def _inside(self) -> Position:
         """After the utterances so far."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines
+from eacl_jax.bulk.lines import LONGEST_LINE, BadLineError, Lines, Position
 from eacl_jax.bulk.reading import COLUMNS, Gathering, Item, Wanted
 from eacl_jax.bulk.seen import Seen
 from eacl_jax.corpora.backwards import Backwards
@@ -77,13 +77,14 @@ class Table:
             self._rows = self._dialect.rows(
                 itertools.chain(beginning[self._dialect.skipped :], texts), LONGEST_LINE
             )
-            self._header = next(row for row in self._rows if not dialects.is_blank(row))
+            header = next(row for row in self._rows if not dialects.is_blank(row))
         except StopIteration:
             raise UserError(
                 f"{lines.name} is empty; its first line must name the columns {', '.join(COLUMNS)}."
             ) from None
         except (csv.Error, BadLineError) as error:
             raise UserError(_reason(error, f"{lines.where}: the header")) from error
+        self._header = [name.strip() for name in header]
         self._columns = find_columns(
             self._header, lines.name, given=names, need=COLUMNS, parts=COLUMNS, naming=naming
         )
@@ -96,7 +97,7 @@ class Table:
             if is_of_answers(name):
                 self.left_out.append(name)
                 continue
-            again = not name.strip() or name in self._others
+            again = not name or name in self._others
             self._others[named_apart(name, column, self._header) if again else name] = column
         self.others = tuple(self._others)
         self.features = feature_columns(self.others, modalities or {}, lines.name)
@@ -132,14 +133,14 @@ class Table:
                 stray = stray or _reason(error, where)
                 if self._columns.dialogue is None:  # it is of no other dialogue
                     if current:
-                        yield from current.end(backwards)
+                        yield from current.end(backwards, before)
                     yield from Gathering(lines, wanted, first, problem=stray).items()
                     current, stray = None, ""
                 continue
             if current:
                 current.spoil(stray)
                 if current.id != identity:
-                    yield from current.end(backwards)
+                    yield from current.end(backwards, before)
                     current = None
             if current is None:
                 problem = "" if seen.add(identity) else self._comes_back(identity, where)
@@ -279,8 +280,10 @@ class _Rows:
             self._waiting.append((utterance, line, named))
             self._turns.append([turn_of(cell) for cell in cells])
 
-    def end(self, backwards: Backwards) -> Iterator[Item]:
-        """The rest of the dialogue, now that it is known as a whole, also to `backwards`."""
+    def end(self, backwards: Backwards, before: Position | None = None) -> Iterator[Item]:
+        """The rest of the dialogue, now that it is known as a whole, also to `backwards`. It ends
+        where the row that shows it begins, `before`: None where no more come.
+        """
         if self._waiting is not None:
             yield from self._add_waiting(self._waiting)
         backwards.add(self._times)
@@ -290,7 +293,7 @@ class _Rows:
             self._ids.check("column")
         except UserError as error:
             self.spoil(str(error))
-        yield from self._dialogue.items()
+        yield from self._dialogue.items(before)
 
     def _add_waiting(self, waiting: Sequence[tuple[Utterance, int, bool]]) -> Iterator[Item]:
         numbers = dict(enumerate(zip(*self._turns, strict=True)))

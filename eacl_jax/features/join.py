@@ -41,13 +41,14 @@ def names_of(dialogue: str, utterance: int | str) -> tuple[str, ...]:
 
 def ids_of(identity: Any) -> tuple[str, ...]:
     """The keys that an utterance's own id may be, as features name it: a string, also without the
-    ending of a sound file, or a whole number. What is none of these is none.
+    ending of a sound file, or a whole number. Blanks around it are no part of it, as they are none
+    of a table's keys. What is none of these is none.
     """
     if isinstance(identity, float) and identity.is_integer():  # beside empty cells
         identity = int(identity)
     if isinstance(identity, int) and not isinstance(identity, bool):
         identity = str(identity)
-    if not isinstance(identity, str) or not identity:
+    if not isinstance(identity, str) or not (identity := identity.strip()):
         return ()
     return tuple(dict.fromkeys((identity, plain_key(identity))))
 

@@ -617,12 +617,15 @@ def test_features_are_joined_by_the_numbers_that_training_joins_them_by(
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_features_of_rows_that_were_left_out_are_told_by_ids(form):
-    ids = [f"dia7_utt{n}.wav" for n in (0, 2, 3)]
+@pytest.mark.parametrize("blank", ["", " "])
+def test_features_of_rows_that_were_left_out_are_told_by_ids(form, blank):
+    """Blanks around an id, or its column's name, tell nothing."""
+    ids = [f"dia7_utt{n}.wav{blank}" for n in (0, 2, 3)]
     said = [{"id": each, "speaker": "Ann", "text": "hi"} for each in ids]
     content = json.dumps({"id": "7", "utterances": said}) + "\n"
     if form == "csv":
-        content = "dialogue,speaker,text,id\n" + "".join(f"7,Ann,hi,{each}\n" for each in ids)
+        content = f"dialogue,speaker,text,id{blank}\n"
+        content += "".join(f"7,Ann,hi,{each}\n" for each in ids)
     lines = lines_of(content)
     voice = {f"dia7_utt{n}": np.float32([[n]]) for n in range(5)}
     features = [GivenFeatures("voice", voice, "voice")]

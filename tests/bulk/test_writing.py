@@ -311,6 +311,16 @@ def test_input_may_be_mended_behind_what_was_done(tmp_path, monkeypatch):
     assert before[0][0].startswith(f"text {done} ")
 
 
+def test_a_tables_row_may_be_mended_right_behind_what_was_done():
+    """The row that shows that a dialogue has ended is of the next one."""
+    content = "dialogue,speaker,text\n1,Ann,hi\n2,Ann,{}\n"
+    first, second = items("csv", lines_of(content.format("s\0")))
+    assert "null" in second.problem
+    assert first.end.offset == content.index("2,Ann")
+    (mended,) = items("csv", lines_of(content.format("so"), resumed=first.end))
+    assert mended.dialogue.utterances[0].text == "so"
+
+
 def test_input_may_end_where_what_was_done_ends(source, tmp_path, monkeypatch):
     """What was written and is not counted goes, also where nothing is written over it."""
     journal = interrupted(source, tmp_path / "out", monkeypatch)
