@@ -130,7 +130,8 @@ class GivenFeatures:
         """Hash of all features and their keys."""
         digest = hashlib.sha256()
         for key, rows in self._rows.items():
-            digest.update(f"{key}\0{rows.shape}".encode())
+            # Keys may come from names of files that are no UTF-8.
+            digest.update(f"{key}\0{rows.shape}".encode("utf-8", "surrogatepass"))
             digest.update(np.ascontiguousarray(rows, np.float32).tobytes())
         return digest.hexdigest()
 

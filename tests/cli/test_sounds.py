@@ -98,6 +98,9 @@ def test_an_input_that_names_no_sound_is_told(eacl, hearing, clips, tmp_path):
     lines.write_text(named.replace('"b/0.wav"', '{"data": "b/0.wav"}'))
     done = predict(eacl, hearing, lines, tmp_path / "o.jsonl", "--sounds", clips, "--restart")
     assert "chats.jsonl line 2: its 'audio' must be the path of a sound file" in done.errors
+    lines.write_text(named.replace('"b/0.wav"', r'"b\u0000.wav"'))
+    done = predict(eacl, hearing, lines, tmp_path / "o.jsonl", "--sounds", clips, "--restart")
+    assert "line 2: its 'audio' 'b\\x00.wav' holds a null character" in done.errors
 
 
 def test_sounds_at_an_address_are_refused(eacl, hearing, clips, tmp_path):

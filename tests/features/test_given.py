@@ -55,6 +55,11 @@ def test_a_column_may_be_in_another_unicode_form(form, other, tmp_path):
     assert feature_columns(header, {"voice": voice}, "t.csv") == {"voice": tuple(header[::-1])}
 
 
+def test_keys_may_come_from_names_that_are_no_utf_8():
+    one, other = (GivenFeatures("face", {key: row(1, 2)}, "face") for key in ("a\udcff", "a\udcfe"))
+    assert one.fingerprint() != other.fingerprint()
+
+
 @pytest.mark.parametrize(
     ("given", "match"),
     [

@@ -336,6 +336,7 @@ def twice_in(ids):
         twice_in(own_ids(meld())),
         own_ids(meld()) | {6: ["a", "b"]},
         own_ids(meld()) | {6: ["a", "", "b"]},
+        own_ids(meld()) | {6: np.zeros((3, 2), np.int64)},
         {0: ["a", "b", "c"]},
     ],
 )

@@ -122,6 +122,13 @@ def test_that_would_be_run_by_pickle(tmp_path, monkeypatch):
 GLOBALS = b"cnumpy\ndtype\n"
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
 FLOAT = b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4tR"
+# Two axes, in an order of any content.
+AXES = (
+    b"cnumpy.core.numeric\n_frombuffer\n(C\x10"
+    + bytes(16)
+    + FLOAT
+    + b"(K\x02K\x02tX\x01\x00\x00\x00K(%s%sttR."
+)
 # One buffer of a megabyte becomes 200 arrays; and one becomes a text for each byte.
 MEGABYTE = struct.pack("<I", 1 << 20)
 BUFFER = b"\x80\x05B" + MEGABYTE + bytes(1 << 20) + b"\x94"
@@ -191,6 +198,7 @@ MANY_TEXTS = (
         (ARRAY + b"(K\x01J\xff\xff\xff\x00K\x00\x86" + FLOAT + b"\x89C\x00tb.", "16777215"),
         (b"\x8f(\x8a\x08" + (2**61 - 1).to_bytes(8, "little") + b"\x90.", "more than 18 digits"),
         (b"cnumpy\ndtype\n(X\x02\x00\x00\x00c8tR.", "type 'c8'"),
+        (AXES % ((b"(" * 3000 + b"K\x00" + b"t" * 3000,) * 2), "an unknown order"),
         (FLOAT + b"(K\x03X\x01\x00\x00\x00|(K\x01tNNtb.", "records"),
         (b"cnumpy.core.multiarray\n_reconstruct\n)R.", "does not fit it"),
     ],

@@ -152,7 +152,13 @@ def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None)
     array = Array()
     array.value = _filled(shape, kind, "F" if order == "F" else "C", data)
     if axes is not None:
-        if not isinstance(array.value, np.ndarray) or sorted(axes) != [*range(len(shape))]:
+        if (
+            not isinstance(array.value, np.ndarray)
+            or not isinstance(axes, (list, tuple))
+            # Before they are compared: nested ones would be without end.
+            or any(type(axis) is not int for axis in axes)
+            or sorted(axes) != [*range(len(shape))]
+        ):
             raise Refused("an array in it has an unknown order")
         array.value = array.value.transpose(axes)
     return array

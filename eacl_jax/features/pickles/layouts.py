@@ -314,7 +314,8 @@ def _names(ids: Any, labels: Mapping[str, Sequence[int]]) -> dict[str, list[str]
         return None
     names: dict[str, list[str]] = {}
     for key, numbers in labels.items():
-        named = [ids_of(each)[-1:] for each in _items(ids.get(key)) or ()]
+        found = _items(ids.get(key))
+        named = [] if found is None else [ids_of(each)[-1:] for each in found]
         if len(named) != len(numbers) or not all(named):
             return None
         names[key] = [name for (name,) in named]

@@ -60,6 +60,11 @@ def check_audio(utterance: Utterance, where: str) -> None:
                 f"{where}: its {name!r} must be the path of a sound file, a text, got"
                 f" {value!r:.60}."
             )
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(
+                f"{where}: its {name!r} {value!r:.60} holds a null character, which no path has;"
+                " correct it."
+            )
 
 
 def none_named(utterances: Iterable[Utterance], makers: Iterable[str]) -> bool:

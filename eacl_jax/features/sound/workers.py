@@ -53,8 +53,9 @@ def made(
                 begun = begun or _begins(pool)
                 while True:
                     for name in itertools.islice(waiting, jobs * _AHEAD - len(running)):
+                        lost = [name]  # where it cannot even be handed on
                         future = pool.submit(_one, name, folder, made_by, most_seconds)
-                        running[future] = name
+                        running[future], lost = name, []
                     if not running:
                         return
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -62,7 +63,7 @@ def made(
                         del running[future]
                         yield result
             except BrokenProcessPool:
-                lost = [*running.values()]
+                lost += running.values()
             finally:
                 pool.shutdown(cancel_futures=True)
         # One of these ended a process. Each alone, and then the others as before.

@@ -224,6 +224,22 @@ def test_a_file_that_ends_its_process_is_skipped(tmp_path, monkeypatch):
     assert done.utterances == 3
 
 
+def test_a_file_is_not_lost_where_a_process_ends_as_it_is_handed_on(tmp_path, monkeypatch):
+    audio, asked = sounds(tmp_path / "audio"), []
+
+    class Breaks(ThreadPoolExecutor):
+        def submit(self, *given):
+            asked.append(given)
+            if len(asked) == 4:
+                raise BrokenProcessPool
+            return super().submit(*given)
+
+    monkeypatch.setattr(workers, "_pool", Breaks)
+    done = extract(audio, tmp_path / "out", jobs=2)
+    assert len(asked) > 4
+    assert (done.utterances, done.skipped) == (4, {})
+
+
 @pytest.mark.slow
 def test_in_processes_it_is_the_same_and_bad_files_say_nothing(tmp_path, monkeypatch, capfd):
     audio = sounds(tmp_path / "audio")
