@@ -55,7 +55,10 @@ def serve(
     ] = 2000,
     batch_size: Annotated[
         int,
-        typer.Option(help="Utterances encoded together. On a GPU or TPU, 64 or more is faster."),
+        typer.Option(
+            help="Utterances encoded together, four times as many where many wait. On a GPU or TPU,"
+            " 64 or more is faster."
+        ),
     ] = 16,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 30.0,
     grace: Annotated[

@@ -1,5 +1,6 @@
 """Every error that the service answers: one form, one code each."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from eacl_jax.dialogue import count
 
 _LONGEST_FIELD = 200
 _LONGEST_VALUE = 60
+# Names of the forms that a value may have, which the validator puts among the fields.
+_TAG = re.compile(r"\[[a-z]+\]")
 
 # What the validator's errors are in the words of this service; the others keep its words.
 _WORDS = {
@@ -181,7 +184,7 @@ def field_name(path: Sequence[str | int]) -> str | None:
     text = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}"
         for part in path
-        if not str(part).startswith("[")
+        if not _TAG.fullmatch(str(part))
     )
     return text.removeprefix(".")[:_LONGEST_FIELD] or None
 
@@ -210,7 +213,7 @@ def _short(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
-    text = str(value)
+    text = str(value) or "an empty text"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

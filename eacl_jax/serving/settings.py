@@ -79,8 +79,8 @@ class ServiceSettings:
       requests: requests whose body has arrived in progress at once, which bounds the memory of
         bodies; beyond: 429. One address may have three quarters of them.
       connections: at once; beyond, one is closed whose request has not arrived.
-      batch: utterances represented together; who comes waits for the batch at work, so a large one
-        costs time.
+      batch: utterances represented together, and four times as many at most where many wait; who
+        comes waits for the batch at work, so a large one costs time.
       timeout: seconds until a request is answered 504; also those that its body may take to arrive.
       grace: seconds after the signal to stop in which what was accepted is still answered.
       conversations: kept at once; for one more, the one idle longest is forgotten.

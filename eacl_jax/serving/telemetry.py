@@ -23,6 +23,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _UTTERANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SELDOM = 60.0
+ANSWERED = "eacl.answered"
+"""In a request's scope: the status with which its connection has answered in the application's
+place."""
 
 
 class Seldom:
@@ -114,10 +117,10 @@ class Telemetry:
         """Counts a batch; may be called from any thread."""
         self.batch.observe(utterances)
         self.batch_seconds.observe(seconds)
-        self.utterances.inc(utterances)
 
     def saw_answers(self, answers: Sequence[Prediction]) -> None:
-        """Counts the answers that say little."""
+        """Counts answers, and those that say little."""
+        self.utterances.inc(len(answers))
         self.truncated.inc(sum(each.truncated for each in answers))
         self.unknown.inc(sum(each.unknown_text for each in answers))
         self.unlabelled.inc(sum(not each.emotions for each in answers))
@@ -154,9 +157,11 @@ class Measure:
         finally:
             # Paths and methods that nobody foresaw would make a time series each, so they share
             # one.
+            status = scope.get(ANSWERED, status)
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._telemetry.requests.labels(route, method, str(status)).inc()
             self._telemetry.seconds.labels(route).observe(time.perf_counter() - began)
-            if code := scope.get("eacl.refused"):
+            # What the connection has answered, it has counted.
+            if (code := scope.get("eacl.refused")) and ANSWERED not in scope:
                 self._telemetry.refused.labels(code).inc()

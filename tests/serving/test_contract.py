@@ -129,6 +129,12 @@ MISTAKES = {
         "lables",
         "not a known field",
     ),
+    "unknown field in brackets": (
+        body(dialogues=[{"transcript": "Ann: hi"}], **{"[x": 1}),
+        422,
+        "[x",
+        "[x is not a known field",
+    ),
     "emotion no string": (
         talk(utterance(emotion=1)),
         422,
@@ -460,6 +466,7 @@ def test_a_line_ends_at_its_end_only():
 @pytest.mark.parametrize(
     ("content", "status", "field", "words"),
     [
+        ('""', 422, None, "must be an object, got an empty text"),
         ('{"speaker": "Ann"}', 422, "text", "is missing"),
         ('{"speaker": "Ann", "text": "a", "fields": "b"}', 422, "fields", "must be a list, got b"),
         (
@@ -641,11 +648,17 @@ def test_a_damaged_model_is_the_services_fault_and_not_the_callers(tiny, monkeyp
             with monkeypatch.context() as patch:
                 patch.setattr(tiny.runtime, "label_anchors", anchors)
                 found.append(await predict(client, dialogue("a"), labels=["good", "end"]))
-            return found, await predict(client, dialogue("a"))
+            after = await predict(client, dialogue("a"))
+            return found, after, (await client.get("/metrics")).text.splitlines()
 
-    wrong, after = asyncio.run(answers())
+    wrong, after, metrics = asyncio.run(answers())
     for answer in wrong:
         assert_error(answer, 500, "internal", None, "the service failed; its log says why.")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+    assert 'eacl_refused_total{code="internal"} 3.0' in metrics
+    # What failed was not answered.
+    assert "eacl_utterances_total 1.0" in metrics
     assert after.status_code == 200
     assert "Traceback" in caplog.text
     assert "prompts are NaN or infinite: the model's weights are damaged" in caplog.text

@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 import time
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,73 @@ def test_the_sound_that_the_description_gives_as_an_example_is_heard():
             return await predict(client, turn_of(audio=example))
 
     assert asyncio.run(ask()).json()["warnings"] == []
+
+
+def test_what_is_no_sound_has_the_room_of_bodies_without_one(monkeypatch):
+    """Before it is read, which takes a hundred times as long as a sound of that length."""
+    read = []
+
+    def noted(body):
+        read.append(len(body))
+        return json.loads(body)
+
+    monkeypatch.setattr("eacl_jax.serving.http.bodies.read_json", noted)
+    limits = Limits(body_bytes=2000)
+
+    async def ask():
+        async with serving(Gated(modalities={"prosody": PROSODY}), limits=limits) as client:
+            many = await predict(client, *[{"speaker": "", "text": ""}] * 200)
+            long = await predict(client, turn_of(b"no sound" * 1000))
+            return many, long
+
+    many, long = asyncio.run(ask())
+    assert (many.status_code, many.json()["error"]["code"]) == (413, "too_large")
+    assert "more than 2000 bytes beside sounds in base64" in many.json()["error"]["message"]
+    assert long.status_code == 422
+    assert len(read) == 1
+
+
+def test_sounds_of_callers_who_left_are_let_go():
+    async def leave():
+        ears, gate = Hearing({"prosody": PROSODY}, processes=1, seconds=5, most_seconds=5), Event()
+        ears._made = lambda _: gate.wait(20) and dict.fromkeys(ears.makers.values(), 1)
+        first = asyncio.create_task(ears.features(Sound("first", "a")))
+        others = [asyncio.create_task(ears.features(Sound("x", "a"))) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        for each in (first, *others):
+            each.cancel()
+        await asyncio.wait((first, *others))
+        kept = ears._threads._work_queue.qsize()
+        late = asyncio.create_task(ears.features(Sound("late", "a")))
+        await asyncio.sleep(0.05)
+        waits = ears._threads._work_queue.qsize()
+        gate.set()
+        found = await late
+        ears.close()
+        return kept, waits, found
+
+    assert asyncio.run(leave()) == (0, 0, {"prosody": 1})
+
+
+def test_who_waits_for_a_sound_is_told_when_the_service_gives_up():
+    async def give_up():
+        async with serving(Gated(modalities={"prosody": PROSODY})) as client:
+            service, begun = client.app.state.service, []
+
+            async def slow(sound):
+                begun.append(sound)
+                await asyncio.sleep(20)
+
+            service.hearing.features = slow
+            asked = asyncio.create_task(predict(client, turn_of(LOW), turn_of(LOW)))
+            while not begun:
+                await asyncio.sleep(0.01)
+            service._give_up()
+            return await asked, len(begun)
+
+    answer, begun = asyncio.run(give_up())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shutting_down")
+    assert begun == 1
 
 
 @pytest.mark.slow

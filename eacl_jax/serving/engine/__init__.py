@@ -1,1 +1,1 @@
-"""What answers the requests, without a word of HTTP."""
+"""What answers the requests, without sockets, routes or bodies."""

@@ -1,5 +1,5 @@
-"""The one thread that uses the recognizer: takes what waits, whoever asks, and answers it
-together.
+"""The one thread that asks the recognizer for answers: takes what waits, whoever asks, and answers
+it together.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class Batcher:
         saw_batch: Callable[[int, float], None],
     ) -> None:
         """Args:
-        recognizer: used by the batcher's thread alone, once it is started.
+        recognizer: its models are used by the batcher's thread alone, once it is started.
         size: utterances a batch, where not more wait.
         label_sets: recognizers with labels that requests brought, so many of which are kept.
         saw_batch: gets the utterances and seconds of each batch.
@@ -115,17 +115,16 @@ class Batcher:
         ready(None)
         while pieces := self._next():
             began = time.perf_counter()
-            self._answer(
-                [
-                    (piece, found)
-                    for piece in pieces
-                    if (found := self._for_labels(piece.job)) is not None
-                ]
-            )
-            seconds, count = (
-                time.perf_counter() - began,
-                sum(len(piece.utterances) for piece in pieces),
-            )
+            work = [
+                (piece, found)
+                for piece in pieces
+                if (found := self._for_labels(piece.job)) is not None
+            ]
+            if not work:
+                continue
+            self._answer(work)
+            seconds = time.perf_counter() - began
+            count = sum(len(piece.utterances) for piece, _ in work)
             self.pace += _WEIGHT * (seconds / count - self.pace)
             self._saw_batch(count, seconds)
 

@@ -80,6 +80,9 @@ class Hearing:
 
             check_main()
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="hearing")
+        # Who comes waits here, not in the queue of the threads, which would keep
+        # the sounds of callers who have left.
+        self._room = asyncio.Semaphore(processes)
         self._free: queue.SimpleQueue[_Listener] = queue.SimpleQueue()
         self._all = [
             _Listener(tuple(dict.fromkeys(self.makers.values())), seconds, most_seconds)
@@ -107,7 +110,16 @@ class Hearing:
             can be had.
         """
         loop = asyncio.get_running_loop()
-        made = await loop.run_in_executor(self._threads, self._made, sound)
+        await self._room.acquire()
+        work = self._threads.submit(self._made, sound)
+
+        def done(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the service has ended
+                loop.call_soon_threadsafe(self._room.release)
+
+        # When the thread is done, which may be after the caller has left.
+        work.add_done_callback(done)
+        made = await asyncio.wrap_future(work)
         return {name: made[made_by] for name, made_by in self.makers.items()}
 
     def _begin(self) -> None:

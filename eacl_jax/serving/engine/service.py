@@ -81,6 +81,7 @@ class Service:
         )
         self.limits = settings.limits.of_sound() if self.hearing.makers else settings.limits
         self._jobs: set[Job] = set()
+        self._listening: set[asyncio.Task[dict[str, Rows]]] = set()
         self._gave_up = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._up: asyncio.Future[None]
@@ -150,7 +151,7 @@ class Service:
         count = sum(len(dialogue.utterances) for dialogue in dialogues)
         with self.admission.hold(count + len(labels), peer):
             # One after the other: who sends many waits, and not all others.
-            heard = [await self.hearing.features(each) for each in sounds]
+            heard = [await self._heard(each) for each in sounds]
             dialogues = _with_heard(dialogues, sounds, heard)
             job = self._job(labels, on_long)
             size = max(self.settings.batch // _PIECES, 1)
@@ -224,7 +225,7 @@ class Service:
                 if len(conversation):  # in the order in which they were given
                     labels = conversation.labels
                 check(labels)
-                heard = await self.hearing.features(sound) if sound else {}
+                heard = await self._heard(sound) if sound else {}
                 utterance = _with_features(utterance, heard)
                 job = self._job(labels, on_long)
                 job.add_last(conversation.ahead(utterance))
@@ -240,6 +241,22 @@ class Service:
         if not self.recognizer.settings.reads_text:  # none is too long
             on_long = "cut"
         return Job(labels, on_long, most_tokens=self.recognizer.settings.prompt.max_tokens)
+
+    async def _heard(self, sound: Sound) -> dict[str, Rows]:
+        """`Hearing.features`, unless the service gives up."""
+        if self._gave_up:
+            raise shutting_down()
+        work = asyncio.create_task(self.hearing.features(sound))
+        self._listening.add(work)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._gave_up and task is not None and not task.cancelling():
+                raise shutting_down() from None
+            raise
+        finally:
+            self._listening.discard(work)
 
     async def _run(self, job: Job) -> list[Prediction]:
         if self._gave_up:
@@ -271,6 +288,8 @@ class Service:
 
     def _give_up(self) -> None:
         self._gave_up = True
+        for work in self._listening:
+            work.cancel()
         for job in self._jobs:
             job.fail(shutting_down())
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from eacl_jax.serving.engine.service import Service
 from eacl_jax.serving.errors import documented, on_fault, on_http_error, on_invalid
 from eacl_jax.serving.http import docs, site
+from eacl_jax.serving.http.faults import Faults
 from eacl_jax.serving.http.guard import Guard
 from eacl_jax.serving.http.heads import Heads
 from eacl_jax.serving.http.intake import Intake
@@ -88,6 +89,7 @@ def create_app(recognizer: "EmotionRecognizer", settings: ServiceSettings) -> Fa
         all_bytes=settings.requests * settings.limits.body_bytes
         + _BODIES * (service.limits.body_bytes - settings.limits.body_bytes),
     )
+    app.add_middleware(Faults)
     # The description is the same wherever this version is installed, so it needs no token, which a
     # browser could not send.
     open_paths = site.PATHS | docs.PATHS

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from eacl_jax.serving.engine.admission import shutting_down
 from eacl_jax.serving.errors import ApiError, content
 from eacl_jax.serving.http.peers import peer_of
+from eacl_jax.serving.telemetry import ANSWERED
 
 HEAD_BYTES = 2**14
 """Of a request's first line and headers."""
@@ -173,11 +174,15 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Answers for the application, and closes the connection."""
+        answers = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self.cycle is not None and not self.cycle.response_complete:
             # To the application, which may still read the body, the caller is gone.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            if answers:
+                scope: Any = self.cycle.scope
+                scope[ANSWERED] = error.status_code
+        if not answers:
             return self._end(error.code)
         self._room.refused(error.code)
         body = content(error)

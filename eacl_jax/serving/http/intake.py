@@ -58,7 +58,7 @@ class Intake:
         body_bytes: int,
         seconds: float,
         requests: int,
-        all_bytes: int | None = None,
+        all_bytes: int,
     ) -> None:
         """Args:
         app: what is served.
@@ -66,11 +66,11 @@ class Intake:
         seconds: that a body may take to arrive.
         requests: whose bodies have arrived, in progress at once. One address may have three
           quarters of them.
-        all_bytes: of all bodies together; else so many requests of the longest.
+        all_bytes: of all bodies together.
         """
         self._app = app
-        self._all_bytes = requests * body_bytes if all_bytes is None else all_bytes
-        self._body_bytes, self._seconds, self._requests = body_bytes, seconds, requests
+        self._body_bytes, self._all_bytes = body_bytes, all_bytes
+        self._seconds, self._requests = seconds, requests
         self._share = max(requests * 3 // 4, 1)
         self._arriving: dict[_Arriving, None] = {}  # who began first comes first
         self._in_progress: Counter[str] = Counter()

@@ -38,6 +38,8 @@ def api(service: Service) -> APIRouter:
     class Limited(JsonRoute):
         """Counts what is asked before it is looked at."""
 
+        text_bytes = service.settings.limits.body_bytes
+
         def check(self, body: Any) -> None:
             check_counts(body, limits)
 

@@ -377,7 +377,7 @@ class AskedDialogue(_CarriedThrough):
         description=(
             "Comes back in the answer; a number stands for its digits. By default the dialogue's"
             " number in the request, from 1, or one beyond where that is the id of another one. Two"
-            " dialogues may not be given one id."
+            " dialogues may not be given one id, but an empty one, which is none."
         ),
     )
     utterances: Annotated[list[Utterance], FailFast()] = Field(

@@ -175,6 +175,21 @@ def test_what_is_no_request_is_answered_so(connect, sent, status, code, words):
     assert words in answer
 
 
+def test_what_the_connection_answers_is_counted_once(app, connect):
+    assert code_of(read(connect(CHUNKED + b"x\r\n"))) == (400, "bad_request")
+    deadline, counted = time.monotonic() + 20, []
+    while len(counted) < 2:
+        assert time.monotonic() < deadline
+        lines = app.state.service.telemetry.exposition().decode().splitlines()
+        kinds = ("eacl_requests_total{", "eacl_refused_total{")
+        counted = [line for line in lines if line.startswith(kinds)]
+        time.sleep(0.05)
+    assert counted == [
+        'eacl_requests_total{method="POST",route="other",status="400"} 1.0',
+        'eacl_refused_total{code="bad_request"} 1.0',
+    ]
+
+
 @pytest.mark.parametrize("patience", [60.0])
 def test_bodies_that_are_not_there_when_the_service_ends_are_refused(app):
     with listening(app) as address:
