@@ -182,6 +182,7 @@ class Job:
             lines.resumed, before = output.journal.position, output.journal.totals
             for each in given:
                 each.resumed = not output.journal.counts_nothing
+                each.part = self.shard.count > 1
             with Teller(console, size, read, before).shown() as report:
                 try:
                     predict(

@@ -36,6 +36,8 @@ class GivenFeatures:
     Attributes:
       name: of the modality.
       resumed: whether utterances before were asked for elsewhere, so that the next may have none.
+      part: whether only some dialogues of the input are asked for. What is amiss with all of these
+        need not be amiss with all others: it is logged.
     """
 
     def __init__(self, name: str, rows: Rows, where: str) -> None:
@@ -44,7 +46,7 @@ class GivenFeatures:
         rows: by key, in the model's columns.
         where: for messages.
         """
-        self.name, self.resumed = name, False
+        self.name, self.resumed, self.part = name, False, False
         self._rows, self._where = rows, where
         self._claimed: dict[str, str] = {}
         self._asked: list[str] = []
@@ -101,17 +103,28 @@ class GivenFeatures:
         `join.Counted.warn` says.
         """
         self._end_dialogue()
-        self._counted.check()
+        self._check_numbers()
         self._counted.warn()
         if self._count and not self._claimed and not self.resumed:
             there = ", ".join(repr(key) for key in list(self._rows)[:SHOWN])
-            raise UserError(
+            self._refuse(
                 f"{self._where}: no utterance of the input has features there. Their keys are"
                 f" {there}, ..., and the input's first utterances are"
                 f" {', '.join(self._asked)}; keys are DIALOGUE/UTTERANCE,"
                 " DIALOGUE_UTTERANCE or diaDIALOGUE_uttUTTERANCE, with utterances counted from 0 or"
                 " as the input numbers them, or an utterance's own `id`."
             )
+
+    def _check_numbers(self) -> None:
+        try:
+            self._counted.check()
+        except UserError as error:
+            self._refuse(str(error))
+
+    def _refuse(self, why: str) -> None:
+        if not self.part:
+            raise UserError(why)
+        log.warning("of the dialogues of this part alone, others are not looked at: %s", why)
 
     def _end_dialogue(self) -> None:
         """Counts the dialogue that has ended. Early, as answers are written on the way: after the
@@ -121,7 +134,7 @@ class GivenFeatures:
         self._numbers, self._numbered = set(), True
         if not self._checked and self._counted.found >= SOME:
             self._checked = True
-            self._counted.check()
+            self._check_numbers()
         if self._counted.found >= ENOUGH and not self._warned:
             self._warned = True
             self._counted.warn()

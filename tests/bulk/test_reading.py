@@ -635,6 +635,24 @@ def test_features_of_rows_that_were_left_out_are_told_by_ids(form, blank):
     assert [u.features["voice"].item() for u in item.dialogue.utterances] == [0, 2, 3]
 
 
+def test_a_shard_whose_dialogues_have_no_features_is_not_refused(caplog):
+    """Those of the other shard may have them."""
+    voice = {f"d{n}/0": np.float32([[n]]) for n in (0, 2)}
+    content = "".join(
+        json.dumps({"id": f"d{n}", "utterances": [{"speaker": "Ann", "text": "hi"}]}) + "\n"
+        for n in range(4)
+    )
+    lines, given = lines_of(content), GivenFeatures("voice", voice, "voice")
+    given.part = True
+    wanted = Wanted(lines, Shard(2, 2), size=100, most_past=1, other_features=[given])
+    assert [item.dialogue.id for item in read_jsonl(lines, wanted)] == ["d1", "d3"]
+    given.check_found()
+    assert "of this part alone" in caplog.text
+    given.part = False
+    with pytest.raises(UserError, match="dialogues in its keys are one too low"):
+        given.check_found()
+
+
 @pytest.mark.parametrize(
     ("header", "names"),
     [

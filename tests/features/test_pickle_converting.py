@@ -535,6 +535,23 @@ def test_one_vector_many_times_does_not_fill_memory(tmp_path):
     convert(file, "meld", tmp_path / "out", most_bytes=27 << 16)
 
 
+def test_one_row_many_times_is_looked_at_once(tmp_path, monkeypatch):
+    """Of 40 kB 10^8 numbers, each of which would be looked at before they are too many."""
+    fields, asked, numbers = meld(), [], layouts._numbers
+
+    def noted(value, *rest):
+        asked.append(id(value))
+        return numbers(value, *rest)
+
+    monkeypatch.setattr(layouts, "_numbers", noted)
+    rows = [[0.5] * 1000] * 1000
+    audio = {key: [rows] * len(each) for key, each in fields[2].items()}
+    file = write(tmp_path, (*fields[:4], audio, *fields[5:]))
+    with pytest.raises(UserError, match="more memory than the limit of its size allows for"):
+        convert(file, "meld", tmp_path / "out", most_bytes=25 << 16)
+    assert len(asked) < 100
+
+
 def test_one_sentence_many_times_does_not_fill_memory(tmp_path):
     fields = meld()
     text = "A" * (1 << 20)

@@ -366,8 +366,8 @@ def _vector(value: Any, where: str, most: int) -> np.ndarray:
     """
     _check_objects(value, where)
     try:
-        found = _numbers(value)
-        if _size(found) > most:
+        found = _numbers(value, most)
+        if found is None:
             raise UserError(
                 f"{where}: the features take more memory than the limit of its size allows for."
             )
@@ -389,27 +389,33 @@ def _check_objects(value: Any, where: str) -> None:
         )
 
 
-def _numbers(value: Any, deeper: int = 1) -> Any:
+def _numbers(value: Any, most: int, deeper: int = 1) -> Any:
+    """An array, a list of numbers or of rows of them; None where they are more than `most`. A row
+    that stands there many times, as a small file may say, is looked at once.
+    """
     if isinstance(value, Array):
         value = value.value
     if value is None:
         return []
     if isinstance(value, np.ndarray):
-        return value
+        return value if value.size <= most else None
     if not isinstance(value, (list, tuple)):
         raise TypeError
     if all(type(each) in (int, float) for each in value):
-        return value
+        return value if len(value) <= most else None
     if not deeper:
         raise TypeError
-    return [_numbers(each, deeper - 1) for each in value]
-
-
-def _size(numbers: Any) -> int:
-    """How many numbers an array has, or a list of numbers or of rows of them."""
-    if isinstance(numbers, list | tuple):
-        return sum(_size(each) for each in numbers)
-    return np.size(numbers) if isinstance(numbers, np.ndarray) else 1
+    rows, known, count = [], dict[int, Any](), 0
+    for each in value:
+        if id(each) not in known:
+            known[id(each)] = _numbers(each, most, deeper - 1)
+        if (row := known[id(each)]) is None:
+            return None
+        count += row.size if isinstance(row, np.ndarray) else len(row)
+        if count > most:
+            return None
+        rows.append(row)
+    return rows
 
 
 def _is_integer(value: Any) -> bool:

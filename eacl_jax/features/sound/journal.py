@@ -128,11 +128,16 @@ class Journal:
         try:
             with contextlib.suppress(FileNotFoundError):
                 self.done = self._read()
-            # Written anew: without a line that a killed run left half.
-            self._stream = self.file.open("w", encoding="utf-8")
+            # Written anew: without a line that a killed run left half; beside it, as this may be
+            # killed too.
+            anew = self.file.with_name(f"{self.file.name}.new")
+            self._stream = anew.open("w", encoding="utf-8")
             self._write({"format": _FORMAT, "made_from": self._identity})
             for name, done in self.done.items():
                 self._write_done(name, done)
+            self._stream.close()
+            anew.replace(self.file)
+            self._stream = self.file.open("a", encoding="utf-8")
         except OSError as error:
             self.__exit__()
             raise UserError(f"{local.unreadable(self.file, error)}.") from error

@@ -20,6 +20,7 @@ from eacl_jax.features.modality import Modality
 from eacl_jax.features.sound import workers
 from eacl_jax.features.sound.extract import extract
 from eacl_jax.features.sound.extractors import extractor, make
+from eacl_jax.features.sound.journal import Journal
 from eacl_jax.serving.engine.hearing import Hearing
 from tests.stubs.root import ROOT
 from tests.stubs.sounds import put, sine, wav
@@ -112,6 +113,9 @@ def test_a_run_that_ended_goes_on_and_gives_the_same(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield result
 
+    def killed_again(*_):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(workers, "made", three)
     with pytest.raises(KeyboardInterrupt):
         extract(audio, tmp_path / "out")
@@ -120,6 +124,11 @@ def test_a_run_that_ended_goes_on_and_gives_the_same(tmp_path, monkeypatch):
     assert len(journal.read_text().splitlines()) == 4
     with journal.open("a") as stream:
         stream.write('{"name": "d1/5.wav", "si')  # killed within a line
+    with monkeypatch.context() as patch:  # and again, before it has got as far
+        patch.setattr(Journal, "_write_done", killed_again)
+        with pytest.raises(KeyboardInterrupt):
+            extract(audio, tmp_path / "out")
+    assert len(journal.read_text().splitlines()) == 5
     asked = []
     monkeypatch.setattr(
         workers, "made", lambda names, *rest: asked.extend(names) or real(names, *rest)
