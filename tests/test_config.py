@@ -257,6 +257,11 @@ def test_the_first_token_by_either_setting_or_both():
             "stage_one.soup: has no effect with stage_one.epochs=1",
         ),
         (
+            {"stage_one": {"soup": 3, "epochs": 2}},
+            {"stage_one": {"soup": 2, "epochs": 2}},
+            "stage_one.soup: is of no more than stage_one.epochs=2",
+        ),
+        (
             {"stage_two": {"patience": 3, "epochs": 3}},
             {"stage_two": {"patience": 2, "epochs": 3}},
             "stage_two.patience: has no effect with stage_two.epochs=3",

@@ -33,6 +33,7 @@ from filelock import FileLock, Timeout
 from eacl_jax.bulk.journal import Journal, Totals, read_journal
 from eacl_jax.bulk.lines import Position
 from eacl_jax.errors import UserError
+from eacl_jax.files import whole
 
 _CREATE = os.O_RDWR | os.O_CREAT
 
@@ -180,7 +181,7 @@ class FileOutput:
         restart: forget a run that is not finished, and replace OUT if it is there.
         restart_named: what a user does for that, for messages.
         """
-        self.path = target_of(path).absolute()
+        self.path = whole.target_of(path).absolute()
         self.journal = Journal(json.loads(json.dumps(settings)), replaces=False)
         self._header, self._restart, self._restart_named = header, restart, restart_named
         (
@@ -397,13 +398,6 @@ class FileOutput:
             raise UserError(
                 f"cannot write {self.path}: {error.strerror or error}; {again}."
             ) from error
-
-
-def target_of(path: Path) -> Path:
-    """The file that a link points to, which would else be replaced itself; other paths as they
-    are.
-    """
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def beside(path: Path) -> list[Path]:

@@ -29,14 +29,20 @@ def parse_config(name: str, overrides: Sequence[str]) -> Config:
       name: `FILE[:ARGUMENT]`. The file may import what stands beside it as its folder's modules, as
         `configs.base`, and in a checkout of this project `configs.base` from wherever it lies. Or a
         run's `config.json`: that run's configuration, in which what nothing read may stand.
-      overrides: `--config.SETTING=VALUE`.
+      overrides: `--config.SETTING=VALUE`. Those that nothing reads are refused there too.
 
     Raises:
       UserError: the file is missing, its values cannot be used, or something else than overrides is
         given.
     """
     value = _value(_load(name, "config", overrides), "--config")
-    return Config.from_record(value) if _is_record(name) else Config.from_mapping(value)
+    if not _is_record(name):
+        return Config.from_mapping(value)
+    config = Config.from_record(value)
+    known = Config.from_record(_value(_load(name, "config", ()), "--config")).unread()
+    if new := [line for line in config.unread() if line not in known]:
+        raise UserError("\n  ".join(["the configuration cannot be used:", *new]))
+    return config
 
 
 def load_study(name: str) -> Any:

@@ -1,10 +1,9 @@
 """`eacl evaluate`: how good a model is, on its run's corpus or on a file that is named."""
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -272,7 +271,7 @@ def evaluate(
         more = {"also_models": also_model} if also_model else {}
         found = {"model": model, **more, "input": named, "stage": stage, "learnt_from": learnt_from}
         found |= scores.to_json()
-        _write(report, found)
+        whole.write_json(report, found)
     by_logits = recognizer.settings.head == "predictor" and not several
     print_scores(named, scores, Console(), on_long=on_long, by_logits=by_logits)
 
@@ -284,10 +283,6 @@ def _report(given: Path | None) -> Path | None:
     file = local.expand(given, "--json")
     whole.check_file(file, "--json")
     return file
-
-
-def _write(report: Path, found: Mapping[str, Any]) -> None:
-    whole.write_text(report, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def _evaluate_run(run: Path, split: str, data_dir: str, json_file: Path | None) -> None:
@@ -315,7 +310,7 @@ def _evaluate_run(run: Path, split: str, data_dir: str, json_file: Path | None) 
     if report:
         named = stores.address_of(run) or str(run)
         left_out = {"excluded_label": excluded} if excluded else {}
-        _write(report, {"run": named, "split": split, **left_out, **scores})
+        whole.write_json(report, {"run": named, "split": split, **left_out, **scores})
     evaluation.print_scores(run, split, scores, Console(), excluded_label=excluded)
 
 

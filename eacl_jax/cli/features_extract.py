@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from eacl_jax.cli.options import given_of
 from eacl_jax.dialogue import count
+from eacl_jax.errors import UserError
 
 _LISTED = 20
 
 
 def extract(
+    context: typer.Context,
     audio: Annotated[
         Path,
         typer.Option(
@@ -86,6 +89,12 @@ def extract(
     dia7_utt3.wav. Broken files are listed and skipped. Stopped or killed, the same command goes on,
     and when all is done it makes only those of files that are new or have changed.
     """
+    unread = ("layer", "parts") if encoder is None else ("what", "jobs")
+    if given := given_of(context, unread):
+        why = "is of --encoder alone; name one, or leave it out"
+        if encoder is not None:
+            why = "has no meaning with --encoder; leave one of both out"
+        raise UserError(f"{given}: {why}.")
     from rich.console import Console
     from rich.progress import Progress
 

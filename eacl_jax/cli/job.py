@@ -26,7 +26,7 @@ from eacl_jax.errors import UserError
 from eacl_jax.features.given import GivenFeatures, read_given
 from eacl_jax.features.modality import Modality
 from eacl_jax.features.unlike import unlike
-from eacl_jax.files import local
+from eacl_jax.files import local, whole
 from eacl_jax.files.checksum import sha256_of
 from eacl_jax.files.text import check_head
 from eacl_jax.recognizer.programs import Precision
@@ -113,7 +113,7 @@ class Job:
             )
             targets: dict[str, int | Path] = {"standard output": descriptor}
         else:
-            path = writing.target_of(local.expand(self.output, "--output"))
+            path = whole.target_of(local.expand(self.output, "--output"))
             targets = {str(each): each for each in (path, *writing.beside(path))}
         for name, target in targets.items():
             with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eacl_jax.cli.options import Model, Precision, Runtime
+from eacl_jax.cli.options import Model, Precision, Revision, Runtime
 from eacl_jax.errors import UserError
 from eacl_jax.files import stores
 from eacl_jax.serving.http.peers import is_loopback
@@ -102,7 +102,7 @@ def serve(
     ] = False,
     runtime: Runtime = "jax",
     precision: Precision = "float32",
-    revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "main",
+    revision: Revision = "main",
 ) -> None:
     """Serve a model: a page for people at /, JSON for programs under /v1, described at /docs."""
     if absent := [package for package in _PACKAGES if find_spec(package) is None]:

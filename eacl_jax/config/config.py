@@ -120,6 +120,10 @@ class Config:
             raise UserError("the configuration cannot be used:\n  " + "\n  ".join(problems))
         return config
 
+    def unread(self) -> list[str]:
+        """A line for each value that `from_mapping` refuses, and `from_record` does not."""
+        return rules.lines(self, (*rules.UNREAD, *rules.WITHOUT_EFFECT))
+
     def without_effect(self) -> list[str]:
         """A line for each value that another one leaves without effect or sense, and each doubt."""
         return [*rules.lines(self, rules.WITHOUT_EFFECT), *self.doubts()]

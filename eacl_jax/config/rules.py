@@ -450,6 +450,9 @@ def _of_few_epochs(config: "Config") -> Iterator[Problem]:
     if one.soup and one.epochs == 1:
         rule = "has no effect with stage_one.epochs=1, as there is no mean of one epoch"
         yield "stage_one.soup", rule, one.soup
+    elif one.soup > one.epochs:
+        rule = f"is of no more than stage_one.epochs={one.epochs}, however many are asked for"
+        yield "stage_one.soup", rule, one.soup
     if two.patience and two.patience >= two.epochs:
         rule = f"has no effect with stage_two.epochs={two.epochs}, which end no later"
         yield "stage_two.patience", rule, two.patience

@@ -3,6 +3,7 @@ Hugging Face hub.
 """
 
 import importlib.util
+import logging
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from eacl_jax.encoders.weights import peft
 from eacl_jax.encoders.weights.formats import FORMATS, find_format, tell_of_unread
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
+
+log = logging.getLogger(__name__)
 
 PACKAGE = "package:"
 TOKENIZER_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
@@ -60,6 +63,8 @@ def find_folder(path: str, *, revision: str = "main", weights: bool = True) -> P
         raise UserError(
             f"encoder.path: {folder} is a model's folder; its encoder is in {folder / 'encoder'}."
         )
+    if folder and revision != "main":
+        log.warning("encoder.path: %s is no hub id: revision %r is not looked at", path, revision)
     return folder or _from_hub(path, revision, weights)
 
 

@@ -80,7 +80,8 @@ def write_text(file: str | Path, text: str) -> None:
 
 
 def write_bytes(file: str | Path, content: bytes) -> None:
-    """Writes a file, or replaces it; where that fails, it is as it was.
+    """Writes a file, or replaces it, or the one that a link points to, and leaves it to whom it was
+    open; where that fails, it is as it was.
 
     Raises:
       UserError: it cannot be written.
@@ -88,11 +89,13 @@ def write_bytes(file: str | Path, content: bytes) -> None:
     if address := stores.address_of(file):
         stores.write_bytes(address, content)
         return
-    file = expand(file)
+    file = target_of(expand(file))
     part = file.with_name(f"{_UNFINISHED}{secrets.token_hex(4)}")
     with _explained(file):
         try:
             with part.open("wb") as stream:
+                if file.exists():
+                    shutil.copymode(file, part)
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -100,6 +103,13 @@ def write_bytes(file: str | Path, content: bytes) -> None:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
+
+
+def target_of(path: Path) -> Path:
+    """The file that a link points to, which would else be replaced itself; other paths as they
+    are.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def write_json(file: str | Path, value: Any) -> None:
@@ -147,10 +157,14 @@ def check_file(file: Path, option: str) -> None:
       option: what to call it in an error.
 
     Raises:
-      UserError: it is a folder, or its folder is missing or not to be written in.
+      UserError: it is a folder, a pipe or a device, or its folder is missing or not to be written
+        in.
     """
+    file = target_of(file)
     if os.path.isdir(file):
         raise UserError(f"{option}: {file} is a folder; name a file.")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise UserError(f"{option}: {file} is a pipe or a device; name a file.")
     if not os.path.isdir(file.parent):
         raise UserError(f"{option}: {file} cannot be written: there is no folder {file.parent}.")
     if not os.access(file.parent, os.W_OK | os.X_OK):

@@ -3,6 +3,7 @@ nothing is loaded.
 """
 
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from eacl_jax.errors import UserError
 from eacl_jax.files import local, stores
 from eacl_jax.files.checksum import sha256_of
+
+log = logging.getLogger(__name__)
 
 BASE = "base.json"
 LORA = ("adapter_config.json", "adapter_model.safetensors", BASE)
@@ -54,6 +57,8 @@ def find_folder(path: str | Path, revision: str) -> Path:
     if folder is None:
         folder = _from_hub(str(path), revision)
         check(folder)
+    elif revision != "main":
+        log.warning("%s is no hub id: revision %r is not looked at", path, revision)
     return folder
 
 

@@ -204,6 +204,12 @@ def test_a_runs_configuration_is_taken_as_it_is_but_for_what_is_named(tmp_path):
     assert changed == dataclasses.replace(found, seed=7, stage_one=stage_one)
     with pytest.raises(UserError, match=r"takes no argument, got 'seed=1'; change its settings by"):
         parse_config(f"{file}:seed=1", ())
+    # What is named now is not there by itself.
+    for unread in ("encoder.lora_alpha=32", "anchors.queue=99999", "data.dir='/nowhere'"):
+        with pytest.raises(UserError, match=r"config.* leave it at") as refused:
+            parse_config(file, [f"--config.{unread}"])
+        assert unread.partition("=")[0] in str(refused.value)
+        assert "soup_of" not in str(refused.value)
     with pytest.raises(UserError, match=r"there is no setting .*nonsense"):
         parse_config(file, ["--config.nonsense=1"])
     with pytest.raises(UserError, match=r"seed must be a whole number, got 'x'"):

@@ -45,6 +45,18 @@ def test_of_many_bad_files_some_are_listed(eacl, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--layer=3", "--parts=5"), "--layer, --parts: is of --encoder alone"),
+        (("--encoder=here", "--what=egemaps"), "--what: has no meaning with --encoder"),
+    ],
+)
+def test_options_that_nothing_reads_are_refused(eacl, tmp_path, given, message):
+    done = eacl("features", "extract", "--audio=a", f"--out={tmp_path / 'out'}", *given)
+    assert (done.status, message in done.errors) == (2, True)
+
+
+@pytest.mark.parametrize(
     ("audio", "out", "message"),
     [
         ("audio", "out", "none of the 1 sound files can be used"),

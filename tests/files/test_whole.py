@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eacl_jax.errors import UserError
-from eacl_jax.files.whole import check_new, new_folder, write_text
+from eacl_jax.files.whole import check_file, check_new, new_folder, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -263,3 +263,22 @@ def test_a_signal_right_behind_a_rename_loses_nothing(
             replace(out)
         monkeypatch.undo()
         assert contents(out) == before
+
+
+def test_a_link_stays_one_and_a_file_is_for_whom_it_was(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    file, link = tmp_path / "there" / "private", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o600)
+    link.symlink_to(file)
+    check_file(link, "--json")
+    write_text(link, "new")
+    assert (link.is_symlink(), file.read_text(), file.stat().st_mode & 0o777) == (
+        True,
+        "new",
+        0o600,
+    )
+    assert os.listdir(tmp_path / "there") == ["private"]
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is a pipe or a device; name a file"):
+        check_file(tmp_path / "pipe", "--json")

@@ -70,6 +70,17 @@ def test_what_is_not_a_model_never_asks_the_hub(here: Path, given: str, message:
         find_folder(given, "main")
 
 
+@pytest.mark.parametrize("revision", ["main", "v2"])
+def test_a_revision_of_a_folder_is_told_of(
+    here: Path, caplog: pytest.LogCaptureFixture, revision: str
+) -> None:
+    find_folder("runs/quickstart", revision)
+    sources.find_folder("runs/quickstart/model/encoder", revision=revision)
+    told = [record.message for record in caplog.records]
+    assert len(told) == (0 if revision == "main" else 2)
+    assert all("is no hub id: revision 'v2' is not looked at" in each for each in told)
+
+
 def test_an_encoder_below_a_folder_that_is_here_never_asks_the_hub(here: Path) -> None:
     with pytest.raises(
         UserError,
