@@ -144,7 +144,7 @@ def _peers(recognizer: Any) -> dict[str, Run]:
     value = represent(graph, nnx.merge(recognizer.graphdef, host), whole=True)
     model = graph.model({OUTPUT: (value, ("utterances", "width"))})
     kept = tempfile.TemporaryDirectory()
-    atexit.register(kept.cleanup)  # sessions may read from there to the end
+    atexit.register(kept.cleanup)  # programs may be read from there to the end
     folder = Path(kept.name)
     onnx.save(model, folder / "float32.onnx")
     quantize_dynamic(

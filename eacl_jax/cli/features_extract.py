@@ -91,9 +91,9 @@ def extract(
     """
     unread = ("layer", "parts") if encoder is None else ("what", "jobs")
     if given := given_of(context, unread):
-        why = "is of --encoder alone; name one, or leave it out"
+        why = "only with --encoder; name one, or leave it out"
         if encoder is not None:
-            why = "has no meaning with --encoder; leave one of both out"
+            why = "not with --encoder; leave one of both out"
         raise UserError(f"{given}: {why}.")
     from rich.console import Console
     from rich.progress import Progress

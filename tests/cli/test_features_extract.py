@@ -47,8 +47,8 @@ def test_of_many_bad_files_some_are_listed(eacl, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--layer=3", "--parts=5"), "--layer, --parts: is of --encoder alone"),
-        (("--encoder=here", "--what=egemaps"), "--what: has no meaning with --encoder"),
+        (("--layer=3", "--parts=5"), "--layer, --parts: only with --encoder"),
+        (("--encoder=here", "--what=egemaps"), "--what: not with --encoder"),
     ],
 )
 def test_options_that_nothing_reads_are_refused(eacl, tmp_path, given, message):
